@@ -1,0 +1,1 @@
+"""Runs the stock services, judges their backpressure from measured numbers, and draws it."""

@@ -1,0 +1,37 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class EmptyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StockUpdate(_message.Message):
+    __slots__ = ("ticker", "price", "change", "change_percent", "volume", "open_price", "high_price", "low_price", "market_cap", "timestamp", "sequence", "padding")
+    TICKER_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_PRICE_FIELD_NUMBER: _ClassVar[int]
+    HIGH_PRICE_FIELD_NUMBER: _ClassVar[int]
+    LOW_PRICE_FIELD_NUMBER: _ClassVar[int]
+    MARKET_CAP_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    ticker: str
+    price: float
+    change: float
+    change_percent: float
+    volume: int
+    open_price: float
+    high_price: float
+    low_price: float
+    market_cap: int
+    timestamp: str
+    sequence: int
+    padding: bytes
+    def __init__(self, ticker: _Optional[str] = ..., price: _Optional[float] = ..., change: _Optional[float] = ..., change_percent: _Optional[float] = ..., volume: _Optional[int] = ..., open_price: _Optional[float] = ..., high_price: _Optional[float] = ..., low_price: _Optional[float] = ..., market_cap: _Optional[int] = ..., timestamp: _Optional[str] = ..., sequence: _Optional[int] = ..., padding: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,3 @@
+from stock_client.main import main
+
+main()

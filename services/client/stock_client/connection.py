@@ -1,0 +1,58 @@
+"""The channel to the server, and coming back to it for ever."""
+
+from __future__ import annotations
+
+import json
+
+import grpc
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from flowcontrol import FlowControlClientInterceptor
+from stock_client.metrics import ClientMetrics
+from stock_client.settings import ClientSettings
+from stock_client.stream import StreamEndedError, StreamReader
+
+log = structlog.get_logger()
+
+
+def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterceptor) -> grpc.aio.Channel:
+    """Return a channel with the window that is set, to all addresses that the server's name resolves to, in turn.
+
+    By default grpc asks the resolver again after 30 s at the soonest, and waits up to 120 s to connect again.
+    """
+    target = settings.server_address
+    if "://" not in target:
+        target = f"dns:///{target}"
+    backoff_ms = round(settings.backoff_max_seconds * 1000)
+    options = [
+        *settings.window.channel_options(),
+        ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+        ("grpc.initial_reconnect_backoff_ms", round(settings.backoff_initial_seconds * 1000)),
+        ("grpc.min_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", backoff_ms),
+    ]
+    return grpc.aio.insecure_channel(target, options=options, interceptors=[interceptor])
+
+
+async def read_for_ever(settings: ClientSettings, reader: StreamReader, metrics: ClientMetrics) -> None:
+    """Read stream after stream; between two, wait with exponential backoff and full jitter. Ends when cancelled."""
+
+    def report(state: RetryCallState) -> None:
+        reason = state.outcome.exception() if state.outcome else None
+        wait_seconds = state.next_action.sleep if state.next_action else 0.0
+        metrics.reconnects.inc()
+        log.warning("stream.end", reason=str(reason), reconnect_in_seconds=round(wait_seconds, 3))
+
+    backoff = wait_random_exponential(settings.backoff_initial_seconds, settings.backoff_max_seconds)
+    retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=backoff, before_sleep=report)
+    async for attempt in retrying:
+        updates_before = reader.updates
+        with attempt:
+            try:
+                await reader.read_one_stream()
+            finally:
+                if reader.updates > updates_before:
+                    attempt.retry_state.attempt_number = 1  # it had been connected: back off from the start

@@ -1,0 +1,60 @@
+"""Entry point: settings, logging, metrics, gRPC; read until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from flowcontrol import FlowControlClientInterceptor
+from servicekit.errors import exit_with
+from servicekit.lifetime import stop_on_signals
+from servicekit.logs import configure_logging
+from servicekit.metrics_port import new_registry, serve_metrics
+from servicekit.settings import load_settings, names_of
+from stock_client.connection import open_channel, read_for_ever
+from stock_client.metrics import ClientMetrics
+from stock_client.settings import ClientSettings
+from stock_client.stream import StreamReader
+from stockservice.stock_pb2_grpc import StockServiceStub
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Run the stock client; the command `stock-client`."""
+    settings = load_settings(ClientSettings)
+    configure_logging(settings, service="client")
+    asyncio.run(run(settings))
+
+
+async def run(settings: ClientSettings) -> None:
+    """Read updates until SIGTERM or SIGINT. Ends the program with exit status 2 where the port is taken."""
+    stop = stop_on_signals()
+
+    registry = new_registry()
+    metrics = ClientMetrics(registry, settings.name)
+    interceptor = FlowControlClientInterceptor(settings.name, settings.window, registry=registry)
+    try:
+        metrics_port = serve_metrics(registry, settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        exit_with("stock-client", f"{names_of(ClientSettings, 'metrics_port')}: {error}; takes a free port")
+
+    async with open_channel(settings, interceptor) as channel:
+        reader = StreamReader(StockServiceStub(channel), settings.schedule, metrics)
+        reading = asyncio.create_task(read_for_ever(settings, reader, metrics))
+        stopping = asyncio.create_task(stop.wait())
+        log.info(
+            "client.start.complete",
+            name=settings.name,
+            server_address=settings.server_address,
+            window_bytes=str(settings.window),
+            metrics_port=metrics_port,
+        )
+        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    log.info("client.stop.complete", updates=reader.updates)
+    if not reading.cancelled():
+        reading.result()

@@ -1,0 +1,70 @@
+"""The client's own metrics; those of flow control come from `flowcontrol`."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stockservice.stock_pb2 import StockUpdate
+
+AGE_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
+
+
+class ClientMetrics:
+    """Counts what has been processed, missed and reconnected, and how old the data is."""
+
+    def __init__(self, registry: CollectorRegistry, client: str) -> None:
+        self.processed = Counter("stock_updates_received", "Stock updates received and processed.", registry=registry)
+        self.missed = Counter(
+            "stock_client_missed_updates", "Updates whose number never came.", ["client"], registry=registry
+        ).labels(client)
+        self.reconnects = Counter(
+            "stock_client_reconnects", "Streams that ended and were opened again.", ["client"], registry=registry
+        ).labels(client)
+        self.gap_seconds = Counter(
+            "stock_client_gap_seconds",
+            "Seconds between the last update before a reconnect and the first after it, by the server's clocks.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        self.age = Histogram(
+            "stock_client_update_age_seconds",
+            "Age of an update when its processing was done, by the clocks of both hosts.",
+            ["client"],
+            buckets=AGE_BUCKETS_SECONDS,
+            registry=registry,
+        ).labels(client)
+        working_age = Gauge(
+            "stock_client_working_age_seconds",
+            "Age of the update that is being processed; 0 while the client waits for one.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        working_age.set_function(self._working_age_seconds)
+        self._working_on: float | None = None
+
+    def begin(self, update: StockUpdate) -> None:
+        """Note that the processing of an update begins."""
+        self._working_on = made_at(update)
+
+    def complete(self) -> float:
+        """Count the update that `begin` named; return its age in seconds."""
+        age = self._working_age_seconds()
+        self.processed.inc()
+        self.age.observe(age)
+        self._working_on = None
+        return age
+
+    def _working_age_seconds(self) -> float:
+        working_on = self._working_on
+        return 0.0 if working_on is None else max(0.0, time.time() - working_on)
+
+
+def made_at(update: StockUpdate) -> float | None:
+    """Return when an update was made, as Unix time in seconds; None where its timestamp is not RFC 3339."""
+    try:
+        return datetime.fromisoformat(update.timestamp).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,34 @@
+"""What the numbers of the updates tell: a number that is missing is an update missed."""
+
+from __future__ import annotations
+
+
+class SequenceTracker:
+    """Follows the sequence numbers of each ticker of one source."""
+
+    def __init__(self) -> None:
+        self._source: str | None = None
+        self._last: dict[str, int] = {}
+
+    def begin_stream(self, source: str | None) -> bool:
+        """Note that a stream begins, from the source that the server named; return whether it is the same one again.
+
+        Numbers of another source, or of one without a name, have nothing to do with those before.
+        """
+        goes_on = source is not None and source == self._source
+        if not goes_on:
+            self._last.clear()
+        self._source = source
+        return goes_on
+
+    def missed_before(self, ticker: str, sequence: int) -> int:
+        """Return how many updates of the ticker are missing just before this one.
+
+        0 for the first of a source, and for a server that does not number (0).
+        """
+        last = self._last.get(ticker)
+        if sequence > 0:
+            self._last[ticker] = sequence
+        if last is None or sequence == 0:
+            return 0
+        return max(0, sequence - last - 1)

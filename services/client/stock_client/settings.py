@@ -1,0 +1,94 @@
+"""The client's settings: each is a flag, and an environment variable that begins with STOCK_CLIENT_."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
+from servicekit.settings import ServiceSettings
+from stock_client.processing import GRAMMAR, Processing
+
+
+def default_name() -> str:
+    """Return the host's name, which in a container or a pod is the replica's own."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:63]
+    return name if is_client_name(name) else "client"
+
+
+class ClientSettings(ServiceSettings):
+    """Read a stream of stock updates over gRPC, as fast or as slowly as told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STOCK_CLIENT_",
+        cli_prog_name="stock-client",
+        cli_shortcuts={"random-processing-time": "r"},
+    )
+
+    server_address: str = Field(
+        "localhost:4444",
+        pattern=r"^(\S+:///?\S+|\S+:\d{1,5})$",
+        description="HOST:PORT of the server, whose name may resolve to several addresses",
+    )
+    name: str = Field(
+        default_factory=default_name,
+        description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-'; the host's by default",
+    )
+    metrics_host: str = Field("0.0.0.0", min_length=1, description="address of /metrics")  # noqa: S104 - a service in a container is reached from outside of it
+    metrics_port: int = Field(2113, ge=0, le=65535, description="port of /metrics, 0 to 65535; 0: any free one")
+    window_bytes: str = Field(
+        str(DEFAULT_WINDOW_BYTES),
+        coerce_numbers_to_str=True,
+        description="receive window of the stream, 16384 to 2147483647 bytes, or auto: grpc tunes it, without a bound",
+    )
+    processing: str = Field("none", coerce_numbers_to_str=True, description=f"time to process an update: {GRAMMAR}")
+    random_processing_time: bool = Field(
+        False, description="as in the original program: the same as --processing random"
+    )
+    backoff_initial_seconds: float = Field(
+        0.5,
+        gt=0,
+        allow_inf_nan=False,
+        description="most seconds before the first reconnect, above 0; doubles each time",
+    )
+    backoff_max_seconds: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="most seconds before any reconnect, above 0"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not is_client_name(name):
+            raise ValueError("not a client's name")
+        return name
+
+    @field_validator("window_bytes")
+    @classmethod
+    def _is_a_window(cls, text: str) -> str:
+        Window.parse(text)
+        return text
+
+    @field_validator("processing")
+    @classmethod
+    def _is_processing(cls, text: str) -> str:
+        Processing.parse(text)
+        return text
+
+    @model_validator(mode="after")
+    def _one_processing(self) -> ClientSettings:
+        if self.random_processing_time and self.processing not in ("none", "random"):
+            raise ValueError("--random-processing-time and --processing exclude each other")
+        return self
+
+    @property
+    def window(self) -> Window:
+        """The receive window of the stream."""
+        return Window.parse(self.window_bytes)
+
+    @property
+    def schedule(self) -> Processing:
+        """How long each update takes."""
+        return Processing.parse("random" if self.random_processing_time else self.processing)

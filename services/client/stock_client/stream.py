@@ -1,0 +1,109 @@
+"""One stream: open it, read and process its updates until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import grpc
+import structlog
+
+from stock_client.metrics import ClientMetrics, made_at
+from stock_client.processing import Processing
+from stock_client.sequence import SequenceTracker
+from stockservice.stock_pb2 import EmptyRequest, StockUpdate
+from stockservice.stock_pb2_grpc import StockServiceStub
+
+SOURCE_KEY = "stock-source"
+"""Initial metadata in which the server names the source of the updates; see `stock_server.service`."""
+
+log = structlog.get_logger()
+
+
+class StreamEndedError(Exception):
+    """The stream has ended, whatever the reason: a stock stream has no end of its own."""
+
+
+class StreamReader:
+    """Reads one stream after another, and knows what came between them."""
+
+    def __init__(self, stub: StockServiceStub, processing: Processing, metrics: ClientMetrics) -> None:
+        self._stub = stub
+        self._processing = processing
+        self._metrics = metrics
+        self._sequences = SequenceTracker()
+        self._started_at = time.monotonic()
+        self._last: StockUpdate | None = None
+        self.updates = 0
+        """Updates read so far, of all streams."""
+
+    async def read_one_stream(self) -> None:
+        """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
+        call: Any = self._stub.GetUpdates(EmptyRequest())
+        try:
+            source = await self._source(call)
+            goes_on = self._sequences.begin_stream(source)
+            first = True
+            while True:
+                await self._wait_while_stopped()
+                update = await call.read()
+                if update is grpc.aio.EOF:
+                    raise StreamEndedError(f"{(await call.code()).name}: {await call.details()}")
+                if first:
+                    self._report_gap(update, goes_on)
+                    first = False
+                await self._process(update)
+        except grpc.aio.AioRpcError as error:
+            raise StreamEndedError(f"{error.code().name}: {error.details()}") from error
+        finally:
+            call.cancel()
+
+    @staticmethod
+    async def _source(call: Any) -> str | None:
+        metadata = await call.initial_metadata()
+        return None if metadata is None else metadata.get(SOURCE_KEY)
+
+    async def _wait_while_stopped(self) -> None:
+        while True:
+            phase, remaining = self._processing.at(time.monotonic() - self._started_at)
+            if phase.draw_seconds is not None:
+                return
+            await asyncio.sleep(min(remaining, 3600.0))
+
+    async def _process(self, update: StockUpdate) -> None:
+        self.updates += 1
+        self._last = update
+        missed = self._sequences.missed_before(update.ticker, update.sequence)
+        if missed:
+            self._metrics.missed.inc(missed)
+            log.warning("update.missed", ticker=update.ticker, missed=missed, before_sequence=update.sequence)
+        self._metrics.begin(update)
+        phase, _ = self._processing.at(time.monotonic() - self._started_at)
+        seconds = phase.draw_seconds() if phase.draw_seconds else 0.0
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+        age = self._metrics.complete()
+        log.info(
+            "update.processed",
+            ticker=update.ticker,
+            price=round(update.price, 2),
+            change_percent=round(update.change_percent, 3),
+            sequence=update.sequence,
+            age_seconds=round(age, 3),
+        )
+
+    def _report_gap(self, update: StockUpdate, goes_on: bool) -> None:
+        before, self._last = self._last, update
+        if before is None:
+            log.info("stream.open.complete", sequence=update.sequence)
+            return
+        gap = max(0.0, (made_at(update) or 0.0) - (made_at(before) or 0.0))
+        self._metrics.gap_seconds.inc(gap)
+        log.warning(
+            "stream.resume.complete",
+            last_sequence=before.sequence,
+            first_sequence=update.sequence,
+            same_source=goes_on,
+            gap_seconds=round(gap, 3),
+        )

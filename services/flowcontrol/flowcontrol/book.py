@@ -1,0 +1,95 @@
+"""The running numbers of one stream, at either end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from flowcontrol.identity import Identity
+
+Tally: TypeAlias = dict[str, float]
+"""Counts by name; they only rise, and add up over streams."""
+
+BLOCKED_AFTER_SECONDS = 0.001
+"""A write that takes longer counts as blocked, for all its time. Unblocked ones take about a tenth of this."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds spent in one activity, right also in the middle of it. The caller brings the time."""
+
+    ignore_below_seconds: float = 0.0
+    """Laps shorter than this do not count."""
+    _finished_seconds: float = 0.0
+    _started_at: float | None = None
+
+    def start(self, now: float) -> None:
+        """Begin a lap."""
+        self._started_at = now
+
+    def stop(self, now: float) -> None:
+        """End the lap; does nothing where none is under way."""
+        self._finished_seconds += self.lap_seconds(now)
+        self._started_at = None
+
+    def lap_seconds(self, now: float) -> float:
+        """Return the seconds of the lap under way; 0 where there is none, or one too short to count."""
+        if self._started_at is None:
+            return 0.0
+        lap = now - self._started_at
+        return lap if lap >= self.ignore_below_seconds else 0.0
+
+    def seconds(self, now: float) -> float:
+        """Return the seconds of all laps, the one under way included."""
+        return self._finished_seconds + self.lap_seconds(now)
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """What one stream has carried: messages, and bytes on the wire (the 5-byte gRPC prefix included)."""
+
+    method: str
+    identity: Identity
+    client: str
+    """Label of the client; differs from the declared name where too many are declared."""
+    opened_at: float
+    messages: int = 0
+    wire_bytes: int = 0
+
+    def add(self, wire_bytes: int) -> None:
+        """Count one message of so many bytes on the wire."""
+        self.messages += 1
+        self.wire_bytes += wire_bytes
+
+    def tally(self, now: float) -> Tally:
+        """Return all counts as they stand."""
+        return {"messages": self.messages, "bytes": self.wire_bytes}
+
+
+@dataclass(slots=True, eq=False)
+class SendBook(Book):
+    """A stream seen from the end that sends: a message counts once the transport has accepted it."""
+
+    writing: Stopwatch = field(default_factory=lambda: Stopwatch(BLOCKED_AFTER_SECONDS))
+
+    def tally(self, now: float) -> Tally:
+        """Return all counts as they stand, `write_blocked_seconds` among them."""
+        return {**Book.tally(self, now), "write_blocked_seconds": self.writing.seconds(now)}
+
+
+@dataclass(slots=True, eq=False)
+class ReceiveBook(Book):
+    """A stream seen from the end that receives: a message counts once the application has it."""
+
+    waiting: Stopwatch = field(default_factory=Stopwatch)
+    """In a read, waiting for a message to come."""
+    processing: Stopwatch = field(default_factory=Stopwatch)
+    """Between two reads: the application is at work, and flow control may hold the sender back."""
+
+    def tally(self, now: float) -> Tally:
+        """Return all counts as they stand, `read_waiting_seconds` and `processing_seconds` among them."""
+        return {
+            **Book.tally(self, now),
+            "read_waiting_seconds": self.waiting.seconds(now),
+            "processing_seconds": self.processing.seconds(now),
+        }

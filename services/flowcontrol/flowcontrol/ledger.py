@@ -1,0 +1,126 @@
+"""All the books of one end: open streams by method and client, and what closed ones have left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from flowcontrol.book import Book, Tally
+from flowcontrol.identity import Identity
+
+TOO_MANY = "other"
+"""Label of the clients beyond `most_clients`."""
+
+BookType = TypeVar("BookType", bound=Book)
+
+
+@dataclass(slots=True)
+class Account(Generic[BookType]):
+    """What the streams of one client on one method have carried, the closed ones and the open ones."""
+
+    closed: Tally = field(default_factory=dict)
+    opened_streams: int = 0
+    window_bytes: int = 0
+    """Receive window that the client's newest stream declared; 0: autotuned, or not declared."""
+    open_books: list[BookType] = field(default_factory=list[BookType])
+    idle_since: float = 0.0
+
+    def tally(self, now: float) -> Tally:
+        """Return the counts of all its streams; they never fall while the account lives."""
+        total = dict(self.closed)
+        for book in self.open_books:
+            add_up(total, book.tally(now))
+        return total
+
+
+@dataclass(frozen=True)
+class Statement(Generic[BookType]):
+    """A ledger at one moment."""
+
+    now: float
+    accounts: dict[tuple[str, str], Account[BookType]]
+    """By (method, client): the clients with a stream open, or closed a short while ago."""
+    methods: dict[str, Tally]
+    """By method: the counts of all clients, the forgotten ones included."""
+
+
+class Ledger(Generic[BookType]):
+    """Opens and closes books, and bounds how many accounts there are.
+
+    At most `most_clients` names have an account at one time; further ones share `TOO_MANY`. An account goes away
+    `forget_after_seconds` after its last stream has closed; its counts stay in the method's. May be read from
+    another thread than the one that writes.
+    """
+
+    def __init__(
+        self,
+        book_type: type[BookType],
+        *,
+        most_clients: int = 1_000,
+        forget_after_seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self._book_type = book_type
+        self._most_clients = most_clients
+        self._forget_after_seconds = forget_after_seconds
+        self._accounts: dict[tuple[str, str], Account[BookType]] = {}
+        self._forgotten: dict[str, Tally] = {}
+        self._lock = threading.Lock()
+
+    def open(self, method: str, identity: Identity) -> BookType:
+        """Return a new book for a stream that begins."""
+        now = self.clock()
+        with self._lock:
+            self._forget(now)
+            client = self._label(identity.client)
+            account = self._accounts.setdefault((method, client), Account())
+            book = self._book_type(method=method, identity=identity, client=client, opened_at=now)
+            account.opened_streams += 1
+            account.window_bytes = (identity.window and identity.window.size_bytes) or 0
+            account.open_books.append(book)
+        return book
+
+    def close(self, book: BookType) -> None:
+        """Keep the counts of a stream that has ended, once however often it is called."""
+        now = self.clock()
+        with self._lock:
+            account = self._accounts.get((book.method, book.client))
+            if account is None or book not in account.open_books:
+                return
+            account.open_books.remove(book)
+            add_up(account.closed, book.tally(now))
+            account.idle_since = now
+
+    def statement(self) -> Statement[BookType]:
+        """Return the state of all accounts now."""
+        now = self.clock()
+        with self._lock:
+            self._forget(now)
+            accounts = {
+                key: replace(account, closed=dict(account.closed), open_books=list(account.open_books))
+                for key, account in self._accounts.items()
+            }
+            methods = {method: dict(tally) for method, tally in self._forgotten.items()}
+            for (method, _), account in accounts.items():
+                add_up(methods.setdefault(method, {}), account.tally(now))
+        return Statement(now, accounts, methods)
+
+    def _label(self, client: str) -> str:
+        known = {label for _, label in self._accounts}
+        return client if client in known or len(known) < self._most_clients else TOO_MANY
+
+    def _forget(self, now: float) -> None:
+        for key, account in list(self._accounts.items()):
+            if not account.open_books and now - account.idle_since >= self._forget_after_seconds:
+                add_up(self._forgotten.setdefault(key[0], {}), account.closed)
+                del self._accounts[key]
+
+
+def add_up(total: Tally, more: Tally) -> None:
+    """Add the counts of `more` to `total`."""
+    for name, count in more.items():
+        total[name] = total.get(name, 0) + count

@@ -1,0 +1,104 @@
+"""Measure what a server's response streams send, and for how long each write is blocked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+from prometheus_client.registry import CollectorRegistry
+
+from flowcontrol.book import SendBook
+from flowcontrol.identity import Identity
+from flowcontrol.ledger import Ledger
+from flowcontrol.metrics import SERVER_METRICS, LedgerCollector
+from flowcontrol.window import wire_bytes
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
+    """Measures every response-streaming method of a `grpc.aio` server.
+
+    Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured. A handler may
+    yield or write `bytes` in place of a message: it has serialised the message itself, perhaps once for many streams.
+    Give a `ledger` to choose its bounds or its clock, a `registry` to have the metrics there.
+    """
+
+    def __init__(self, *, ledger: Ledger[SendBook] | None = None, registry: CollectorRegistry | None = None) -> None:
+        self.ledger = Ledger(SendBook) if ledger is None else ledger
+        if registry is not None:
+            registry.register(LedgerCollector(self.ledger, SERVER_METRICS))
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the method's handler, measured if it streams responses."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler.response_streaming:
+            return handler
+        behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
+        if not (inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour)):
+            return handler
+        method = str(handler_call_details.method).removeprefix("/")
+        identity = Identity.declared_in(handler_call_details.invocation_metadata)
+        serialize = handler.response_serializer or _identity
+        ledger = self.ledger
+
+        async def measured(request: Any, context: Any) -> None:
+            book = ledger.open(method, identity)
+            try:
+                measured_context = MeasuredContext(context, book, serialize, ledger.clock)
+                if inspect.isasyncgenfunction(behaviour):
+                    async with aclosing(behaviour(request, measured_context)) as messages:
+                        async for message in messages:
+                            await measured_context.write(message)
+                else:
+                    await behaviour(request, measured_context)
+            finally:
+                ledger.close(book)
+
+        rebuild = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        # without a serializer of its own, grpc sends our bytes as they are
+        return rebuild(measured, handler.request_deserializer, None)
+
+
+class MeasuredContext:
+    """A `grpc.aio.ServicerContext` whose writes are measured; all else is the original's."""
+
+    def __init__(
+        self,
+        context: Any,
+        book: SendBook,
+        serialize: Callable[[Any], bytes],
+        clock: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._serialize = serialize
+        self._clock = clock
+        self.book = book
+        """The running numbers of this stream."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """Send a message; returns once the transport has accepted it, which flow control may delay without end."""
+        data = message if isinstance(message, bytes) else self._serialize(message)
+        book = self.book
+        book.writing.start(self._clock())
+        try:
+            await self._context.write(data)
+        finally:
+            book.writing.stop(self._clock())
+        book.add(wire_bytes(len(data)))
+
+
+def _identity(message: bytes) -> bytes:
+    return message

@@ -1,0 +1,94 @@
+"""The receive window of an HTTP/2 stream as a value: the one setting that bounds a slow consumer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GRPC_PREFIX_BYTES = 5
+"""Prefix of every gRPC message on the wire: 1 flag byte and 4 length bytes (gRPC over HTTP/2, Length-Prefixed-Message)."""
+
+SMALLEST_WINDOW_BYTES = 16_384
+"""One HTTP/2 frame of default size (RFC 9113, section 6.5.2); below it grpc's window updates are irregular."""
+
+LARGEST_WINDOW_BYTES = 2**31 - 1
+"""Largest flow-control window that HTTP/2 has (RFC 9113, section 6.9.1)."""
+
+DEFAULT_WINDOW_BYTES = 65_535
+"""Initial window of HTTP/2 (RFC 9113, section 6.5.2)."""
+
+AUTOTUNED = "auto"
+"""How an autotuned window is written in settings."""
+
+LIBRARY_HELD_MESSAGES = 2
+"""Messages that grpcio itself may hold between the transport and the application."""
+
+
+def wire_bytes(message_bytes: int) -> int:
+    """Return the flow-controlled length in bytes of a serialised message of `message_bytes`."""
+    return message_bytes + GRPC_PREFIX_BYTES
+
+
+@dataclass(frozen=True)
+class Window:
+    """A client's receive window for each stream: a number of bytes, or None where grpc tunes it by itself.
+
+    Raises ValueError for a size outside `SMALLEST_WINDOW_BYTES` to `LARGEST_WINDOW_BYTES`.
+    """
+
+    size_bytes: int | None = DEFAULT_WINDOW_BYTES
+
+    def __post_init__(self) -> None:
+        size = self.size_bytes
+        if size is not None and not SMALLEST_WINDOW_BYTES <= size <= LARGEST_WINDOW_BYTES:
+            raise ValueError(
+                f"a window is {SMALLEST_WINDOW_BYTES} to {LARGEST_WINDOW_BYTES} bytes, or '{AUTOTUNED}'; got {size}"
+            )
+
+    @classmethod
+    def parse(cls, text: str | int) -> Window:
+        """Return the window that a setting names: a number of bytes, or 'auto'. Raises ValueError."""
+        if text == AUTOTUNED:
+            return cls(None)
+        try:
+            size = int(text)
+        except ValueError:
+            raise ValueError(f"a window is a whole number of bytes or '{AUTOTUNED}'; got {text!r}") from None
+        return cls(size)
+
+    def __str__(self) -> str:
+        return AUTOTUNED if self.size_bytes is None else str(self.size_bytes)
+
+    def channel_options(self) -> list[tuple[str, int]]:
+        """Return the options to open a client's channel with.
+
+        A fixed window needs both: `grpc.http2.lookahead_bytes` sets it, and `grpc.http2.bdp_probe` = 0 stops the
+        bandwidth-delay probe from widening it behind one's back (grpc/grpc issue 11966). An autotuned one needs none.
+        """
+        if self.size_bytes is None:
+            return []
+        return [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", self.size_bytes)]
+
+    def ceiling_messages(self, message_bytes: int) -> int | None:
+        """Return how many messages of `message_bytes` a client that reads nothing is sent; None if autotuned."""
+        if self.size_bytes is None:
+            return None
+        return self.size_bytes // wire_bytes(message_bytes)
+
+    def ceiling_bytes(self, message_bytes: int) -> int | None:
+        """Return the bytes on the wire of `ceiling_messages`: in (window - one message, window]; None if autotuned."""
+        messages = self.ceiling_messages(message_bytes)
+        return None if messages is None else messages * wire_bytes(message_bytes)
+
+    def bound_bytes(self, message_bytes: int) -> int | None:
+        """Return the most bytes that can be in flight to any reader; None if autotuned.
+
+        Window updates sent while a client reads may give it half a window more, and grpcio holds up to two messages.
+        """
+        if self.size_bytes is None:
+            return None
+        return self.size_bytes * 3 // 2 + LIBRARY_HELD_MESSAGES * wire_bytes(message_bytes)
+
+    def bound_messages(self, message_bytes: int) -> int | None:
+        """Return the most messages of `message_bytes` that can be in flight to any reader; None if autotuned."""
+        bound = self.bound_bytes(message_bytes)
+        return None if bound is None else bound // wire_bytes(message_bytes)

@@ -1,0 +1,3 @@
+from stock_server.main import main
+
+main()

@@ -1,0 +1,57 @@
+"""The gRPC server: the stock service, health, reflection and channelz on one port."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection
+
+from flowcontrol import FlowControlServerInterceptor
+from stock_server.service import SERVICE_NAME, StockService
+from stock_server.settings import ServerSettings
+from stockservice.stock_pb2_grpc import add_StockServiceServicer_to_server
+
+SERVICES = (SERVICE_NAME, health.SERVICE_NAME, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+
+
+def build(
+    settings: ServerSettings, service: StockService, interceptor: FlowControlServerInterceptor
+) -> tuple[grpc.aio.Server, int, health.aio.HealthServicer]:
+    """Return a server that has not started, its port, and its health service. Raises OSError: the port is not free."""
+    server = grpc.aio.server(interceptors=[interceptor], options=channel_options(settings))
+    add_StockServiceServicer_to_server(service, server)
+    health_service = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    channelz.add_channelz_servicer(server)
+    reflection.enable_server_reflection(SERVICES, server)
+    address = f"{settings.host}:{settings.grpc_port}"
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}") from error
+    return server, port, health_service
+
+
+async def set_health(health_service: health.aio.HealthServicer, serving: bool) -> None:
+    """Tell health checks, of the whole server and of the stock service, whether it takes new streams."""
+    status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+    for name in ("", SERVICE_NAME):
+        await health_service.set(name, status)
+
+
+def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return the options of the server's connections.
+
+    Pings find out that a client has vanished also while its stream is blocked: data would not, for none may be sent.
+    `max_pings_without_data` 0 lets them go on without data frames. `so_reuseport` 0 makes a taken port an error.
+    """
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.enable_channelz", 1),
+        ("grpc.keepalive_time_ms", round(settings.keepalive_time_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]

@@ -1,0 +1,82 @@
+"""Settings from flags and environment variables, and errors of one line that name the setting."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+
+from servicekit.errors import exit_with
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "text"]
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that every service has."""
+
+    model_config = SettingsConfigDict(
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_exit_on_error=False,
+        cli_show_env_vars=True,
+        env_ignore_empty=True,
+        frozen=True,
+    )
+
+    log_level: LogLevel = Field("info", description="least level that is logged: debug, info, warning or error")
+    log_format: LogFormat = Field("auto", description="json, text, or auto: text on a terminal, else json")
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load_settings(settings_type: type[Settings], arguments: Sequence[str] | None = None) -> Settings:
+    """Return the settings that flags and environment name; a flag wins over its variable.
+
+    Ends the program with one line and exit status 2 where a value, a flag or a variable is not one.
+    """
+    program = str(settings_type.model_config.get("cli_prog_name"))
+    flags = list(sys.argv[1:] if arguments is None else arguments)
+    _refuse_unknown_variables(program, settings_type)
+    try:
+        return CliApp.run(settings_type, cli_args=flags)
+    except SettingsError as error:
+        reason = str(error).removeprefix("error parsing CLI: ")
+        exit_with(program, f"{reason}; see {program} --help")
+    except ValidationError as error:
+        exit_with(program, _first_problem(settings_type, error))
+
+
+def names_of(settings_type: type[BaseSettings], field: str) -> str:
+    """Return the flag and the variable of a field, as a user types them."""
+    return f"--{field.replace('_', '-')} ({_variable(settings_type, field)})"
+
+
+def _variable(settings_type: type[BaseSettings], field: str) -> str:
+    return f"{settings_type.model_config.get('env_prefix', '')}{field}".upper()
+
+
+def _refuse_unknown_variables(program: str, settings_type: type[BaseSettings]) -> None:
+    prefix = str(settings_type.model_config.get("env_prefix", ""))
+    known = {_variable(settings_type, field) for field in settings_type.model_fields}
+    unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+    if unknown:
+        exit_with(program, f"no such setting: {unknown[0]}; see {program} --help")
+
+
+def _first_problem(settings_type: type[BaseSettings], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return reason
+    field = str(problem["loc"][0])
+    info = settings_type.model_fields.get(field)
+    takes = f"; it takes: {info.description}" if info is not None else ""
+    return f"{names_of(settings_type, field)}: {reason}, got {problem['input']!r}{takes}"
