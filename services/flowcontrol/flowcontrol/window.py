@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GRPC_PREFIX_BYTES = 5
-"""Prefix of every gRPC message on the wire: 1 flag byte and 4 length bytes (gRPC over HTTP/2, Length-Prefixed-Message)."""
+"""Prefix of every gRPC message on the wire: a flag and the length (gRPC over HTTP/2, Length-Prefixed-Message)."""
 
 SMALLEST_WINDOW_BYTES = 16_384
 """One HTTP/2 frame of default size (RFC 9113, section 6.5.2); below it grpc's window updates are irregular."""

@@ -22,7 +22,7 @@ GET_UPDATES = f"{SERVICE_NAME}/GetUpdates"
 Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, StockUpdate]"
 
 
-class StockService(StockServiceServicer):  # type: ignore[misc]  # the generated base has no types
+class StockService(StockServiceServicer):
     """Streams updates, each stream from a source of its own, which waits while flow control holds the stream back."""
 
     def __init__(self, pace: Pace, new_source: Callable[[], StockSource], max_streams: int) -> None:
