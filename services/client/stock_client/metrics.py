@@ -20,6 +20,9 @@ class ClientMetrics:
         self.missed = Counter(
             "stock_client_missed_updates", "Updates whose number never came.", ["client"], registry=registry
         ).labels(client)
+        self.repeated = Counter(
+            "stock_client_repeated_updates", "Updates that came again, or out of order.", ["client"], registry=registry
+        ).labels(client)
         self.reconnects = Counter(
             "stock_client_reconnects", "Streams that ended and were opened again.", ["client"], registry=registry
         ).labels(client)

@@ -21,14 +21,15 @@ class SequenceTracker:
         self._source = source
         return goes_on
 
-    def missed_before(self, ticker: str, sequence: int) -> int:
-        """Return how many updates of the ticker are missing just before this one.
+    def skipped_before(self, ticker: str, sequence: int) -> int:
+        """Return how many updates of the ticker are missing just before this one; -1: it came again, or too late.
 
         0 for the first of a source, and for a server that does not number (0).
         """
-        last = self._last.get(ticker)
-        if sequence > 0:
-            self._last[ticker] = sequence
-        if last is None or sequence == 0:
+        if sequence == 0:
             return 0
-        return max(0, sequence - last - 1)
+        last = self._last.get(ticker)
+        if last is not None and sequence <= last:
+            return -1
+        self._last[ticker] = sequence
+        return 0 if last is None else sequence - last - 1

@@ -48,6 +48,7 @@ class ClientSettings(ServiceSettings):
     random_processing_time: bool = Field(
         False, description="as in the original program: the same as --processing random"
     )
+    log_updates: bool = Field(True, description="log every update that has been processed, at level info")
     backoff_initial_seconds: float = Field(
         0.5,
         gt=0,

@@ -28,10 +28,13 @@ class StreamEndedError(Exception):
 class StreamReader:
     """Reads one stream after another, and knows what came between them."""
 
-    def __init__(self, stub: StockServiceStub, processing: Processing, metrics: ClientMetrics) -> None:
+    def __init__(
+        self, stub: StockServiceStub, processing: Processing, metrics: ClientMetrics, *, log_updates: bool = True
+    ) -> None:
         self._stub = stub
         self._processing = processing
         self._metrics = metrics
+        self._log_updates = log_updates
         self._sequences = SequenceTracker()
         self._started_at = time.monotonic()
         self._last: StockUpdate | None = None
@@ -74,24 +77,28 @@ class StreamReader:
     async def _process(self, update: StockUpdate) -> None:
         self.updates += 1
         self._last = update
-        missed = self._sequences.missed_before(update.ticker, update.sequence)
-        if missed:
-            self._metrics.missed.inc(missed)
-            log.warning("update.missed", ticker=update.ticker, missed=missed, before_sequence=update.sequence)
+        skipped = self._sequences.skipped_before(update.ticker, update.sequence)
+        if skipped > 0:
+            self._metrics.missed.inc(skipped)
+            log.warning("update.missed", ticker=update.ticker, missed=skipped, before_sequence=update.sequence)
+        elif skipped < 0:
+            self._metrics.repeated.inc()
+            log.warning("update.repeated", ticker=update.ticker, sequence=update.sequence)
         self._metrics.begin(update)
         phase, _ = self._processing.at(time.monotonic() - self._started_at)
         seconds = phase.draw_seconds() if phase.draw_seconds else 0.0
         if seconds > 0:
             await asyncio.sleep(seconds)
         age = self._metrics.complete()
-        log.info(
-            "update.processed",
-            ticker=update.ticker,
-            price=round(update.price, 2),
-            change_percent=round(update.change_percent, 3),
-            sequence=update.sequence,
-            age_seconds=round(age, 3),
-        )
+        if self._log_updates:
+            log.info(
+                "update.processed",
+                ticker=update.ticker,
+                price=round(update.price, 2),
+                change_percent=round(update.change_percent, 3),
+                sequence=update.sequence,
+                age_seconds=round(age, 3),
+            )
 
     def _report_gap(self, update: StockUpdate, goes_on: bool) -> None:
         before, self._last = self._last, update

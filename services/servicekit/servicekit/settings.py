@@ -16,8 +16,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
 
 
-class ServiceSettings(BaseSettings):
-    """Settings that every service has."""
+class CommandSettings(BaseSettings):
+    """Settings of a command, each a flag; in subclasses with an `env_prefix` an environment variable as well."""
 
     model_config = SettingsConfigDict(
         cli_kebab_case=True,
@@ -25,10 +25,15 @@ class ServiceSettings(BaseSettings):
         cli_avoid_json=True,
         cli_hide_none_type=True,
         cli_exit_on_error=False,
-        cli_show_env_vars=True,
         env_ignore_empty=True,
         frozen=True,
     )
+
+
+class ServiceSettings(CommandSettings):
+    """Settings that every service has."""
+
+    model_config = SettingsConfigDict(cli_show_env_vars=True)
 
     log_level: LogLevel = Field("info", description="least level that is logged: debug, info, warning or error")
     log_format: LogFormat = Field("auto", description="json, text, or auto: text on a terminal, else json")

@@ -1,0 +1,65 @@
+"""The picture of a demo: a panel for each act, sent and processed, and the ceiling that was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from lab.samples import Sample
+
+SENT, PROCESSED, CEILING, IN_FLIGHT = "#1f6fb4", "#2a9d4a", "#c8352b", "#dbe8f4"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An act as the chart shows it."""
+
+    name: str
+    title: str
+    samples: Sequence[Sample]
+    ceiling_updates: int | None
+    passed: bool
+
+
+def draw(panels: Sequence[Panel], title: str, footnote: str, path: Path) -> None:
+    """Write the chart as a PNG file."""
+    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(3.2 * len(panels), 4.6), dpi=120, layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for panel, ax in zip(panels, axes, strict=True):
+            _draw_panel(ax, panel)
+        axes[0].set_ylabel("stock updates")
+        figure.suptitle(title, fontsize=13, fontweight="bold")
+        handles, labels = axes[1 % len(panels)].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, title=footnote)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+
+
+def _draw_panel(ax: Axes, panel: Panel) -> None:
+    began = panel.samples[0].at_seconds
+    seconds = [sample.at_seconds - began for sample in panel.samples]
+    sent = [sample.sent for sample in panel.samples]
+    processed = [sample.processed for sample in panel.samples]
+    ax.fill_between(seconds, processed, sent, color=IN_FLIGHT, label="in flight")
+    ax.plot(seconds, sent, color=SENT, linewidth=2.2, label="sent")
+    ax.plot(seconds, processed, color=PROCESSED, linewidth=2.2, label="processed")
+    if panel.ceiling_updates is not None:
+        ceiling = [count + panel.ceiling_updates for count in processed]
+        ax.plot(seconds, ceiling, color=CEILING, linewidth=1.6, linestyle=(0, (5, 3)), label="predicted ceiling")
+    verdict, color = ("holds", PROCESSED) if panel.passed else ("FAILS", CEILING)
+    ax.set_title(f"{panel.name}: {panel.title}", loc="left", fontsize=10.5, fontweight="bold")
+    ax.text(0.98, 0.03, verdict, transform=ax.transAxes, ha="right", va="bottom", color=color, fontweight="bold")
+    ax.set_xlabel("seconds")
+    ax.set_ylim(bottom=0)
+    ax.set_xlim(left=0)
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.grid(axis="y", color="#e6e6e6")
+    ax.set_axisbelow(True)

@@ -1,0 +1,145 @@
+"""Prove backpressure in a minute: the real server, real clients, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+from flowcontrol import DEFAULT_WINDOW_BYTES, Window, wire_bytes
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+from rich.console import Console
+from servicekit.errors import exit_with
+from servicekit.settings import CommandSettings, load_settings
+from stock_server.source import StockSource
+
+from lab.acts import UPDATES_PER_SECOND, Act, Cast, program
+from lab.chart import Panel, draw
+from lab.live import Progress
+from lab.samples import Sample, Sampler
+from lab.services import ServiceFailedError, run_client, run_server
+from lab.verdict import ActVerdict, Verdict
+
+LARGEST_DEMO_WINDOW_BYTES = 64 * 2**20
+"""Loopback carries the updates of a larger one too slowly for a demo of a minute."""
+
+UPDATES_IN_A_WINDOW = DEFAULT_WINDOW_BYTES // 100
+"""Larger windows get larger updates, so that they fill as fast as the default one."""
+
+SECONDS_BETWEEN_SAMPLES = 0.1
+
+LINE_WIDTH = 120
+"""Columns of the output where it is no terminal."""
+
+
+class DemoSettings(CommandSettings):
+    """Play five acts in a minute: fast, stopped, slow, recovery, unbounded; judge them, and draw them."""
+
+    model_config = SettingsConfigDict(cli_prog_name="lab demo")
+
+    window_bytes: int = Field(
+        DEFAULT_WINDOW_BYTES,
+        le=LARGEST_DEMO_WINDOW_BYTES,
+        description=f"receive window of the clients, 16384 to {LARGEST_DEMO_WINDOW_BYTES} bytes",
+    )
+    out: Path = Field(Path("out/demo"), description="folder for chart.png, verdict.json and the services' logs")
+
+    @field_validator("window_bytes")
+    @classmethod
+    def _is_a_window(cls, size: int) -> int:
+        Window(size)
+        return size
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play the demo; return 0 where all claims hold, 1 where one does not."""
+    settings = load_settings(DemoSettings, arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
+    try:
+        verdict = asyncio.run(play(settings, console))
+    except ServiceFailedError as error:
+        exit_with("lab demo", str(error))
+    verdict.print_table(console)
+    console.print(f"chart {settings.out / 'chart.png'}  verdict {settings.out / 'verdict.json'}", highlight=False)
+    console.print("[green]All claims hold.[/]" if verdict.passed else "[bold red]Not all claims hold.[/]")
+    return 0 if verdict.passed else 1
+
+
+async def play(settings: DemoSettings, console: Console) -> Verdict:
+    """Play all acts, and write `chart.png` and `verdict.json`. Raises ServiceFailedError."""
+    began_at = time.monotonic()
+    window = Window(settings.window_bytes)
+    padding_bytes = max(0, settings.window_bytes // UPDATES_IN_A_WINDOW - wire_bytes(largest_update_bytes(0)))
+    message_bytes = largest_update_bytes(padding_bytes)
+    ceiling = window.ceiling_messages(message_bytes) or 0
+    logs = settings.out / "logs"
+    verdicts: list[ActVerdict] = []
+    panels: list[Panel] = []
+    pace = ("--update-interval-seconds", str(1 / UPDATES_PER_SECOND), "--padding-bytes", str(padding_bytes))
+    async with httpx.AsyncClient() as http, run_server(logs, *pace) as server:
+        with Progress(console) as progress:
+            progress.say(
+                f"Window {settings.window_bytes:,} bytes, updates of up to {wire_bytes(message_bytes):,} bytes on the wire: "
+                f"the server is predicted to stop {ceiling:,} updates ahead of a client that reads nothing."
+            )
+            for cast in program(window, message_bytes):
+                shown_ceiling = None if cast.window.size_bytes is None else ceiling
+                client = ("--processing", cast.processing, "--window-bytes", str(cast.window), "--no-log-updates")
+                async with run_client(logs, cast.name, server, *client) as process:
+                    for act, samples in await _play_cast(cast, Sampler(http, server, process), progress, shown_ceiling):
+                        verdict = judge(act, samples, window.ceiling_bytes(message_bytes))
+                        verdicts.append(verdict)
+                        panels.append(Panel(act.name, act.title, samples, shown_ceiling, verdict.passed))
+    verdict = Verdict(all(act.passed for act in verdicts), settings.window_bytes, verdicts)
+    verdict.write_json(settings.out / "verdict.json")
+    draw(
+        panels,
+        "A slow consumer holds a gRPC server back: how far it gets is known beforehand",
+        f"window {settings.window_bytes:,} bytes / {wire_bytes(message_bytes):,} bytes an update on the wire = "
+        f"{ceiling:,} updates in flight; {UPDATES_PER_SECOND} updates/s offered",
+        settings.out / "chart.png",
+    )
+    console.print(f"Played in {time.monotonic() - began_at:.0f} s.", highlight=False)
+    return verdict
+
+
+async def _play_cast(
+    cast: Cast, sampler: Sampler, progress: Progress, ceiling: int | None
+) -> list[tuple[Act, list[Sample]]]:
+    played = []
+    for act in cast.acts:
+        progress.say(f"[bold]{act.name}[/]: {act.title}")
+        samples = [await sampler.take()]
+        while not act.is_over(samples) and samples[-1].at_seconds - samples[0].at_seconds < act.longest_seconds:
+            await asyncio.sleep(SECONDS_BETWEEN_SAMPLES)
+            samples.append(await sampler.take())
+            progress.show(act.name, samples, ceiling)
+        played.append((act, samples))
+    return played
+
+
+def judge(act: Act, samples: Sequence[Sample], ceiling_bytes: int | None) -> ActVerdict:
+    """Return the verdict on an act's samples."""
+    claims = act.claims(samples)
+    return ActVerdict(
+        name=act.name,
+        passed=all(claim.passed for claim in claims),
+        sent=samples[-1].sent,
+        received=samples[-1].received,
+        missed=samples[-1].missed,
+        in_flight_max=max(sample.in_flight for sample in samples),
+        in_flight_bytes_max=max(sample.in_flight_bytes for sample in samples),
+        ceiling_bytes=ceiling_bytes,
+        claims=claims,
+    )
+
+
+def largest_update_bytes(padding_bytes: int) -> int:
+    """Return the serialised size of the largest of many updates: it varies by a few bytes with volume and number."""
+    source = StockSource(padding_bytes=padding_bytes, seed=1)
+    return max(source.next().ByteSize() for _ in range(2_000))
+

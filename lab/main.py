@@ -1,0 +1,29 @@
+"""The command `lab`: its subcommands."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from servicekit.errors import exit_with
+
+COMMANDS = {
+    "demo": "Prove backpressure in a minute: real server, real clients, on loopback",
+}
+
+
+def main() -> None:
+    """Run the subcommand that the first argument names; each has a module and a `--help` of its own."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: lab COMMAND [--help]\n\ncommands:")
+        for command, text in COMMANDS.items():
+            print(f"  {command:<18} {text}")
+        return
+    if name not in COMMANDS:
+        exit_with("lab", f"no such command: {name}; it takes one of: {', '.join(COMMANDS)}")
+    try:
+        status = import_module(f"lab.{name.replace('-', '_')}").main(arguments)
+    except KeyboardInterrupt:
+        status = 130
+    raise SystemExit(status)

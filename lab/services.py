@@ -1,0 +1,90 @@
+"""The stock services as processes of their own on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 30.0
+"""How long a service may take to start; it takes about one second."""
+
+STOP_SECONDS = 10.0
+"""How long it may take to end on SIGTERM."""
+
+
+class ServiceFailedError(Exception):
+    """A service did not start, or has ended by itself."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    metrics_url: str
+    grpc_port: int | None
+
+    def check(self) -> None:
+        """Raise ServiceFailedError where the process has ended."""
+        if self.process.returncode is not None:
+            raise ServiceFailedError(f"{self.name} has ended by itself, with exit status {self.process.returncode}")
+
+
+def run_server(log_folder: Path, *arguments: str) -> Any:
+    """Return a context that holds a stock server, on free ports."""
+    ports = ("--host", "127.0.0.1", "--grpc-port", "0", "--metrics-port", "0")
+    return _run("server", "stock_server", log_folder, *ports, *arguments)
+
+
+def run_client(log_folder: Path, name: str, server: Service, *arguments: str) -> Any:
+    """Return a context that holds a stock client of `server`, by the name given."""
+    target = ("--server-address", f"127.0.0.1:{server.grpc_port}", "--name", name)
+    metrics = ("--metrics-host", "127.0.0.1", "--metrics-port", "0")
+    return _run(name, "stock_client", log_folder, *target, *metrics, *arguments)
+
+
+@asynccontextmanager
+async def _run(name: str, module: str, log_folder: Path, *arguments: str) -> AsyncIterator[Service]:
+    log_folder.mkdir(parents=True, exist_ok=True)
+    log_path = log_folder / f"{name}.log"
+    with log_path.open("w") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, "--log-format", "json", *arguments, stdout=log, stderr=log
+        )
+    try:
+        started = await _started(name, process, log_path)
+        yield Service(name, process, f"http://127.0.0.1:{started['metrics_port']}/metrics", started.get("grpc_port"))
+    finally:
+        await _end(process)
+
+
+async def _started(name: str, process: asyncio.subprocess.Process, log_path: Path) -> dict[str, Any]:
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while asyncio.get_running_loop().time() < deadline and process.returncode is None:
+        for line in log_path.read_text().splitlines():
+            if ".start.complete" in line:
+                event: dict[str, Any] = json.loads(line)
+                return event
+        await asyncio.sleep(0.05)
+    lines = log_path.read_text().splitlines() or ["it has said nothing"]
+    raise ServiceFailedError(f"{name} did not start: {lines[-1]}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

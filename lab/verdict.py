@@ -1,0 +1,84 @@
+"""Claims, checked from measured numbers, and what they add up to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that holds or does not, with what was measured and what was expected."""
+
+    claim: str
+    measured: str
+    expected: str
+    passed: bool
+
+
+def between(claim: str, measured: float, low: float, high: float, unit: str = "") -> Claim:
+    """Claim that a measured figure is at least `low` and at most `high`."""
+    return Claim(claim, _figure(measured, unit), f"{_figure(low)} to {_figure(high, unit)}", low <= measured <= high)
+
+
+def at_most(claim: str, measured: float, limit: float, unit: str = "") -> Claim:
+    """Claim that a measured figure does not pass a limit."""
+    return Claim(claim, _figure(measured, unit), f"at most {_figure(limit, unit)}", measured <= limit)
+
+
+def at_least(claim: str, measured: float, limit: float, unit: str = "") -> Claim:
+    """Claim that a measured figure reaches a limit."""
+    return Claim(claim, _figure(measured, unit), f"at least {_figure(limit, unit)}", measured >= limit)
+
+
+def _figure(number: float, unit: str = "") -> str:
+    text = f"{number:,.0f}" if float(number).is_integer() else f"{number:,.3g}" if abs(number) < 100 else f"{number:,.0f}"
+    return f"{text} {unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class ActVerdict:
+    """What one act has shown."""
+
+    name: str
+    passed: bool
+    sent: int
+    received: int
+    missed: int
+    in_flight_max: int
+    in_flight_bytes_max: int
+    ceiling_bytes: int | None
+    claims: Sequence[Claim]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all acts have shown."""
+
+    passed: bool
+    window_bytes: int
+    acts: Sequence[ActVerdict]
+
+    def write_json(self, path: Path) -> None:
+        """Write the verdict as `{"passed", "window_bytes", "acts": [...]}`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    def print_table(self, console: Console) -> None:
+        """Print a row for each claim."""
+        table = Table(title=f"Verdict for a window of {self.window_bytes:,} bytes", title_justify="left")
+        for column, justify in (("act", "left"), ("claim", "left"), ("measured", "right"), ("expected", "right")):
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column("")
+        for act in self.acts:
+            for number, claim in enumerate(act.claims):
+                mark = "[green]holds[/]" if claim.passed else "[bold red]FAILS[/]"
+                name = act.name if number == 0 else ""
+                table.add_row(name, claim.claim, claim.measured, claim.expected, mark)
+            table.add_section()
+        console.print(table)

@@ -1,0 +1,172 @@
+"""A service of byte messages, without protobuf: what the library measures, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from flowcontrol import (
+    FlowControlClientInterceptor,
+    FlowControlServerInterceptor,
+    Ledger,
+    ReceiveBook,
+    SendBook,
+    Window,
+)
+
+SERVICE = "bytes.Bytes"
+
+GENERATED = f"{SERVICE}/Generated"
+"""Response stream of an async generator; the request is how many messages, empty: without end."""
+WRITTEN = f"{SERVICE}/Written"
+"""The same by `context.write`."""
+ECHO_GENERATED = f"{SERVICE}/EchoGenerated"
+ECHO_WRITTEN = f"{SERVICE}/EchoWritten"
+"""Both streams: each request comes back."""
+ABORTED = f"{SERVICE}/Aborted"
+"""One message, then DATA_LOSS."""
+BROKEN = f"{SERVICE}/Broken"
+"""One message, then an exception."""
+SYNCHRONOUS = f"{SERVICE}/Synchronous"
+"""A plain generator, which grpc runs in a thread."""
+UNARY = f"{SERVICE}/Unary"
+
+
+class ByteService(grpc.GenericRpcHandler):
+    """Sends messages of `message_bytes`; a `pace` of its own may hold the handlers back."""
+
+    def __init__(self, message_bytes: int = 95) -> None:
+        self._message = bytes(message_bytes)
+        self.ended: list[str] = []
+        """Handlers that have come to their end, whatever the reason."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        unary, stream = grpc.unary_stream_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        handlers: dict[str, Any] = {
+            GENERATED: unary(self.generated),
+            WRITTEN: unary(self.written),
+            ECHO_GENERATED: stream(self.echo_generated),
+            ECHO_WRITTEN: stream(self.echo_written),
+            ABORTED: unary(self.aborted),
+            BROKEN: unary(self.broken),
+            SYNCHRONOUS: unary(self.synchronous),
+            UNARY: grpc.unary_unary_rpc_method_handler(self.unary),
+        }
+        return handlers.get(handler_call_details.method.removeprefix("/"))
+
+    def _messages(self, request: bytes) -> Iterator[bytes]:
+        left = int(request) if request else None
+        while left is None or left > 0:
+            yield self._message
+            left = None if left is None else left - 1
+
+    async def generated(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        try:
+            for message in self._messages(request):
+                yield message
+        finally:
+            self.ended.append(GENERATED)
+
+    async def written(self, request: bytes, context: Any) -> None:
+        try:
+            for message in self._messages(request):
+                await context.write(message)
+        finally:
+            self.ended.append(WRITTEN)
+
+    async def echo_generated(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield request
+
+    async def echo_written(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        async for request in requests:
+            await context.write(request)
+
+    async def aborted(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield self._message
+        await context.abort(grpc.StatusCode.DATA_LOSS, "given up")
+
+    async def broken(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield self._message
+        raise LookupError("a bug in the handler")
+
+    def synchronous(self, request: bytes, context: Any) -> Iterator[bytes]:
+        yield from self._messages(request)
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        return request
+
+
+@dataclass
+class Session:
+    """A server and a client of it, measured at both ends."""
+
+    service: ByteService
+    sent: Ledger[SendBook]
+    received: Ledger[ReceiveBook]
+    channel: grpc.aio.Channel
+    port: int
+    server_registry: CollectorRegistry
+    client_registry: CollectorRegistry
+    _calls: list[Any] = field(default_factory=list)
+
+    def call(self, method: str, request: bytes = b"", **arguments: Any) -> Any:
+        """Open a unary-stream call."""
+        # unread calls are cancelled once they are garbage, so keep them
+        self._calls.append(self.channel.unary_stream(f"/{method}")(request, **arguments))
+        return self._calls[-1]
+
+    def echo(self, method: str, **arguments: Any) -> Any:
+        """Open a stream-stream call."""
+        self._calls.append(self.channel.stream_stream(f"/{method}")(**arguments))
+        return self._calls[-1]
+
+    def sent_books(self) -> list[SendBook]:
+        """Return the books of the open streams, as the server has them."""
+        return [book for account in self.sent.statement().accounts.values() for book in account.open_books]
+
+    def sent_tally(self, method: str) -> dict[str, float]:
+        """Return the counts of all streams of a method, as the server has them."""
+        return self.sent.statement().methods.get(method, {})
+
+    def received_tally(self, method: str) -> dict[str, float]:
+        """Return the counts of all streams of a method, as the client has them."""
+        return self.received.statement().methods.get(method, {})
+
+
+@asynccontextmanager
+async def byte_session(
+    message_bytes: int = 95,
+    *,
+    window: Window | None = None,
+    client: str = "tester",
+    sent: Ledger[SendBook] | None = None,
+    clock: Callable[[], float] | None = None,
+) -> AsyncIterator[Session]:
+    """Start a server on a free port of 127.0.0.1 and a client with a `window`; end both at the end."""
+    server_registry, client_registry = CollectorRegistry(), CollectorRegistry()
+    sent = Ledger(SendBook) if sent is None else sent
+    server_side = FlowControlServerInterceptor(ledger=sent, registry=server_registry)
+    service = ByteService(message_bytes)
+    server = grpc.aio.server(interceptors=[server_side])
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    window = Window() if window is None else window
+    received = Ledger(ReceiveBook) if clock is None else Ledger(ReceiveBook, clock=clock)
+    client_side = FlowControlClientInterceptor(client, window, ledger=received, registry=client_registry, size_of=len)
+    channel = grpc.aio.insecure_channel(
+        f"127.0.0.1:{port}", options=window.channel_options(), interceptors=[client_side]
+    )
+    try:
+        yield Session(service, sent, received, channel, port, server_registry, client_registry)
+    finally:
+        await channel.close()
+        await server.stop(0)
+        await asyncio.sleep(0)  # lets the handlers of cancelled streams come to their end

@@ -1,0 +1,28 @@
+"""The command `stock-server-health`: asks the server on this host, over gRPC, whether it takes new streams."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from servicekit.healthcheck import TIMEOUT_SECONDS, exit_with_health, local_host
+from servicekit.settings import load_settings
+from stock_server.settings import ServerSettings
+
+
+def main() -> None:
+    """Exit with status 0 where the server serves, else with 1 and the reason; reads the server's own settings."""
+    settings = load_settings(ServerSettings)
+    exit_with_health("stock-server-health", serving_problem(f"{local_host(settings.host)}:{settings.grpc_port}"))
+
+
+def serving_problem(address: str) -> str | None:
+    """Return why the server at `address` does not serve, or None where it does."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = HealthStub(channel).Check(HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            return f"{address}: {error.code().name}: {error.details()}"
+    status = HealthCheckResponse.ServingStatus.Name(answer.status)
+    return None if status == "SERVING" else f"{address}: {status}"
