@@ -122,10 +122,7 @@ class Checks:
                 "updates",
             ),
             at_least("share of time that writes are blocked", blocked, 0.9),
-            at_most("server's memory grows by", max(memory) - memory[0], AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
-"""Where grpc's own tuning of the window ends (measured with grpcio 1.85, see docs/how-it-works.md)."""
-
-MEMORY_STAYS_WITHIN_BYTES, "bytes"),
+            at_most("server's memory grows by", max(memory) - memory[0], MEMORY_STAYS_WITHIN_BYTES, "bytes"),
             _nothing_missed(samples),
         ]
 
@@ -143,13 +140,17 @@ MEMORY_STAYS_WITHIN_BYTES, "bytes"),
         """Claim that without a fixed window what is in flight passes the bound, and goes on growing."""
         most = _most(samples, _in_flight_bytes)
         if self._bound_bytes >= AUTOTUNED_STOPS_AT_BYTES:
-            return [at_most("in flight: less than in this window, by grpc's own limit", most, self._bound_bytes, "bytes")]
+            return [
+                at_most("in flight: less than in this window, by grpc's own limit", most, self._bound_bytes, "bytes")
+            ]
         claims = [at_least("in flight passes the bound", most, self._bound_bytes + 1, "bytes")]
         if most < 0.9 * AUTOTUNED_STOPS_AT_BYTES:
             grown = samples[-1].in_flight_bytes - samples[len(samples) * 2 // 3].in_flight_bytes
             claims.append(at_least("and still grows, in the last third by", grown, self._window_bytes // 10, "bytes"))
         else:
-            claims.append(at_least("and ends where grpc's own tuning does", most, 0.9 * AUTOTUNED_STOPS_AT_BYTES, "bytes"))
+            claims.append(
+                at_least("and ends where grpc's own tuning does", most, 0.9 * AUTOTUNED_STOPS_AT_BYTES, "bytes")
+            )
         return claims
 
 

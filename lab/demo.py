@@ -142,4 +142,3 @@ def largest_update_bytes(padding_bytes: int) -> int:
     """Return the serialised size of the largest of many updates: it varies by a few bytes with volume and number."""
     source = StockSource(padding_bytes=padding_bytes, seed=1)
     return max(source.next().ByteSize() for _ in range(2_000))
-

@@ -37,7 +37,9 @@ def at_least(claim: str, measured: float, limit: float, unit: str = "") -> Claim
 
 
 def _figure(number: float, unit: str = "") -> str:
-    text = f"{number:,.0f}" if float(number).is_integer() else f"{number:,.3g}" if abs(number) < 100 else f"{number:,.0f}"
+    text = (
+        f"{number:,.0f}" if float(number).is_integer() else f"{number:,.3g}" if abs(number) < 100 else f"{number:,.0f}"
+    )
     return f"{text} {unit}".rstrip()
 
 

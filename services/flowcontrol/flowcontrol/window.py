@@ -19,6 +19,9 @@ DEFAULT_WINDOW_BYTES = 65_535
 AUTOTUNED = "auto"
 """How an autotuned window is written in settings."""
 
+WINDOWS_IN_FLIGHT = 2
+"""Windows that can be in flight to a client that reads and then pauses; the tests have seen 1.95."""
+
 LIBRARY_HELD_MESSAGES = 2
 """Messages that grpcio itself may hold between the transport and the application."""
 
@@ -82,11 +85,14 @@ class Window:
     def bound_bytes(self, message_bytes: int) -> int | None:
         """Return the most bytes that can be in flight to any reader; None if autotuned.
 
-        Window updates sent while a client reads may give it half a window more, and grpcio holds up to two messages.
+        While no read waits, grpcio announces once more what it had told to be free before (`pending_size_` in its
+        flow_control.cc), so a reader that pauses can be sent a second window. Mostly that happens when half of the
+        first has come, which makes 1.5 windows; in one case of twenty it happens later. grpcio holds up to two
+        messages besides.
         """
         if self.size_bytes is None:
             return None
-        return self.size_bytes * 3 // 2 + LIBRARY_HELD_MESSAGES * wire_bytes(message_bytes)
+        return self.size_bytes * WINDOWS_IN_FLIGHT + LIBRARY_HELD_MESSAGES * wire_bytes(message_bytes)
 
     def bound_messages(self, message_bytes: int) -> int | None:
         """Return the most messages of `message_bytes` that can be in flight to any reader; None if autotuned."""
