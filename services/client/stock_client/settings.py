@@ -35,7 +35,8 @@ class ClientSettings(ServiceSettings):
     )
     name: str = Field(
         default_factory=default_name,
-        description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-'; the host's by default",
+        description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-', where {host} stands for the "
+        "host's name, its default",
     )
     metrics_host: str = Field("0.0.0.0", min_length=1, description="address of /metrics")  # noqa: S104 - a service in a container is reached from outside of it
     metrics_port: int = Field(2113, ge=0, le=65535, description="port of /metrics, 0 to 65535; 0: any free one")
@@ -62,6 +63,7 @@ class ClientSettings(ServiceSettings):
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
+        name = name.replace("{host}", default_name())
         if not is_client_name(name):
             raise ValueError("not a client's name")
         return name
