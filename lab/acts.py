@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowcontrol import Window, wire_bytes
-
 from lab.samples import Sample
 from lab.verdict import Claim, at_least, at_most, between
 
@@ -53,7 +52,7 @@ class Cast:
 
 
 def program(window: Window, message_bytes: int) -> tuple[Cast, ...]:
-    """Return the clients and acts for a fixed window and a largest update of `message_bytes`, with their predictions."""
+    """Return the clients and acts for a fixed window and updates of up to `message_bytes`."""
     slow = f"{SLOW_SECONDS_PER_UPDATE}@{SLOW_SECONDS},none"
     checks = Checks(window, message_bytes)
     return (

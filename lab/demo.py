@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from flowcontrol import DEFAULT_WINDOW_BYTES, Window, wire_bytes
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
-from servicekit.errors import exit_with
-from servicekit.settings import CommandSettings, load_settings
-from stock_server.source import StockSource
 
+from flowcontrol import DEFAULT_WINDOW_BYTES, Window, wire_bytes
 from lab.acts import UPDATES_PER_SECOND, Act, Cast, program
 from lab.chart import Panel, draw
 from lab.live import Progress
 from lab.samples import Sample, Sampler
 from lab.services import ServiceFailedError, run_client, run_server
 from lab.verdict import ActVerdict, Verdict
+from servicekit.errors import exit_with
+from servicekit.settings import CommandSettings, load_settings
+from stock_server.source import StockSource
 
 LARGEST_DEMO_WINDOW_BYTES = 64 * 2**20
 """Loopback carries the updates of a larger one too slowly for a demo of a minute."""
@@ -83,7 +83,7 @@ async def play(settings: DemoSettings, console: Console) -> Verdict:
     async with httpx.AsyncClient() as http, run_server(logs, *pace) as server:
         with Progress(console) as progress:
             progress.say(
-                f"Window {settings.window_bytes:,} bytes, updates of up to {wire_bytes(message_bytes):,} bytes on the wire: "
+                f"Window {settings.window_bytes:,} bytes, updates of up to {wire_bytes(message_bytes):,} on the wire: "
                 f"the server is predicted to stop {ceiling:,} updates ahead of a client that reads nothing."
             )
             for cast in program(window, message_bytes):
@@ -91,9 +91,9 @@ async def play(settings: DemoSettings, console: Console) -> Verdict:
                 client = ("--processing", cast.processing, "--window-bytes", str(cast.window), "--no-log-updates")
                 async with run_client(logs, cast.name, server, *client) as process:
                     for act, samples in await _play_cast(cast, Sampler(http, server, process), progress, shown_ceiling):
-                        verdict = judge(act, samples, window.ceiling_bytes(message_bytes))
-                        verdicts.append(verdict)
-                        panels.append(Panel(act.name, act.title, samples, shown_ceiling, verdict.passed))
+                        judged = judge(act, samples, window.ceiling_bytes(message_bytes))
+                        verdicts.append(judged)
+                        panels.append(Panel(act.name, act.title, samples, shown_ceiling, judged.passed))
     verdict = Verdict(all(act.passed for act in verdicts), settings.window_bytes, verdicts)
     verdict.write_json(settings.out / "verdict.json")
     draw(
