@@ -7,7 +7,7 @@ PACKAGES := proto services/flowcontrol services/servicekit services/server servi
 WINDOW_BYTES ?= 65535
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-repeat lint proto lock
+.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,39 @@ setup: .venv/ready ## Install everything into .venv, from pinned and hashed requ
 
 demo: .venv/ready ## Prove it all in a minute, without Docker; WINDOW_BYTES=16384 or any other
 	@$(BIN)/lab demo --window-bytes $(WINDOW_BYTES)
+
+up: compose-answers ## Run everything through Compose, in the background, and print the addresses
+	@$(COMPOSE) up --build --detach --wait
+	@$(addresses)
+
+down: compose-answers ## Stop everything that runs through Compose; its data stays (docker compose down -v removes it)
+	@$(COMPOSE) down
+
+server: compose-answers ## Run the server through Compose, until Ctrl-C
+	@$(COMPOSE) up --build --no-deps server
+
+client: compose-answers ## Run a client that keeps up, through Compose, until Ctrl-C
+	@$(COMPOSE) up --build --no-deps client
+
+client-random-processing-time: compose-answers ## Run a client that takes 1, 2 or 3 s for an update
+	@$(COMPOSE) up --build --no-deps slow-client
+
+obs: compose-answers ## Run Prometheus, Grafana and its renderer in the background, and print the addresses
+	@$(COMPOSE) up --detach --wait prometheus grafana renderer
+	@$(addresses)
+
+obs-stop: compose-answers ## Stop Prometheus, Grafana and its renderer; Prometheus' data stays
+	@$(COMPOSE) rm --stop --force prometheus grafana renderer renderer-token
+
+addresses = for at in grafana:3000 prometheus:9090; do \
+	  printf '  %-12s http://%s\n' $${at%:*} $$($(COMPOSE) port $${at%:*} $${at\#*:}); \
+	done
+
+compose-answers:
+	@$(COMPOSE) version >/dev/null 2>&1 || \
+	  { echo "make $(MAKECMDGOALS): '$(COMPOSE)' is not there; install Docker with its Compose plugin" >&2; exit 2; }
+	@$(COMPOSE) ls --quiet >/dev/null 2>&1 || \
+	  { echo "make $(MAKECMDGOALS): Docker is installed, but its engine does not answer; is it started?" >&2; exit 2; }
 
 test: .venv/ready ## Run all tests; those that need Docker skip where there is none
 	@$(BIN)/pytest
