@@ -34,7 +34,7 @@ def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterce
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", backoff_ms),
     ]
-    return grpc.aio.insecure_channel(target, options=options, interceptors=[interceptor])
+    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
 
 
 async def read_for_ever(settings: ClientSettings, reader: StreamReader, metrics: ClientMetrics) -> None:

@@ -15,12 +15,13 @@ from flowcontrol.metrics import CLIENT_METRICS, LedgerCollector
 from flowcontrol.window import Window, wire_bytes
 
 
-class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor, grpc.aio.StreamStreamClientInterceptor):
+class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
     """Measures every response stream of a `grpc.aio` channel, and declares client, stream and window to the server.
 
-    `client` is the name to go by: see `is_client_name`; raises ValueError. `window` is what the channel was opened
-    with. `size_of` returns a message's serialised size in bytes; by default that of a protobuf message. Read the
-    call by `async for` or by `read`.
+    Open the channel with its `interceptors`; alone it sees only the calls of one request. `client` is the name to go
+    by: see `is_client_name`; raises ValueError. `window` is what the channel was opened with. `size_of` returns a
+    message's serialised size in bytes; by default that of a protobuf message. Read the call by `async for` or by
+    `read`.
     """
 
     def __init__(
@@ -41,6 +42,11 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor, grpc.a
         if registry is not None:
             registry.register(LedgerCollector(self.ledger, CLIENT_METRICS))
 
+    @property
+    def interceptors(self) -> list[grpc.aio.ClientInterceptor]:
+        """What to open a channel with, two: grpc takes each for one kind of call only, whatever it could do."""
+        return [self, _StreamStreamInterceptor(self)]
+
     async def intercept_unary_stream(
         self,
         continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
@@ -48,23 +54,15 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor, grpc.a
         request: Any,
     ) -> AsyncIterator[Any]:
         """Start the call and return its messages, measured."""
-        return await self._measured(continuation, client_call_details, request)
+        return await self.measured(continuation, client_call_details, request)
 
-    async def intercept_stream_stream(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request_iterator: Any,
-    ) -> AsyncIterator[Any]:
-        """Start the call and return its messages, measured."""
-        return await self._measured(continuation, client_call_details, request_iterator)
-
-    async def _measured(
+    async def measured(
         self,
         continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
         details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> AsyncIterator[Any]:
+        """Start a call of either kind and return its messages, measured."""
         identity = Identity.for_new_stream(self._client, self._window)
         metadata = (*(details.metadata or ()), *identity.metadata())
         declared = cast(Any, details)._replace(metadata=grpc.aio.Metadata(*metadata))  # a named tuple, by its source
@@ -93,6 +91,19 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor, grpc.a
                 book.processing.stop(clock())
         finally:
             self.ledger.close(book)
+
+
+class _StreamStreamInterceptor(grpc.aio.StreamStreamClientInterceptor):
+    def __init__(self, interceptor: FlowControlClientInterceptor) -> None:
+        self._interceptor = interceptor
+
+    async def intercept_stream_stream(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: Any,
+    ) -> AsyncIterator[Any]:
+        return await self._interceptor.measured(continuation, client_call_details, request_iterator)
 
 
 def _protobuf_size(message: Any) -> int:

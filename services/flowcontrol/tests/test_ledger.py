@@ -35,7 +35,13 @@ def test_streams_of_one_client_add_up():
     account = ledger.statement().accounts[METHOD, "client"]
     assert account.opened_streams == 3
     assert len(account.open_books) == 3
-    assert account.tally(0) == {"messages": 3, "bytes": 300, "write_blocked_seconds": 0}
+    assert account.tally(0) == {
+        "messages": 3,
+        "bytes": 300,
+        "produced": 0,
+        "dropped": 0,
+        "write_blocked_seconds": 0,
+    }
 
 
 def test_closing_keeps_the_counts():

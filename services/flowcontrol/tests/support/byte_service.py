@@ -162,7 +162,7 @@ async def byte_session(
     received = Ledger(ReceiveBook) if clock is None else Ledger(ReceiveBook, clock=clock)
     client_side = FlowControlClientInterceptor(client, window, ledger=received, registry=client_registry, size_of=len)
     channel = grpc.aio.insecure_channel(
-        f"127.0.0.1:{port}", options=window.channel_options(), interceptors=[client_side]
+        f"127.0.0.1:{port}", options=window.channel_options(), interceptors=client_side.interceptors
     )
     try:
         yield Session(service, sent, received, channel, port, server_registry, client_registry)
