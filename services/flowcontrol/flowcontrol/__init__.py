@@ -1,7 +1,10 @@
 """See, bound and measure HTTP/2 flow control in `grpc.aio` services."""
 
 from flowcontrol.book import Book, ReceiveBook, SendBook
+from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
 from flowcontrol.client import FlowControlClientInterceptor
+from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
+from flowcontrol.context import MeasuredContext
 from flowcontrol.identity import Identity, is_client_name
 from flowcontrol.ledger import Account, Ledger, Statement
 from flowcontrol.metrics import CLIENT_METRICS, SERVER_METRICS, LedgerCollector
@@ -14,14 +17,22 @@ __all__ = [
     "SERVER_METRICS",
     "Account",
     "Book",
+    "ConflateBuffer",
+    "ConsumerEvent",
+    "ConsumerWatch",
+    "DisconnectBuffer",
+    "DropOldestBuffer",
     "FlowControlClientInterceptor",
     "FlowControlServerInterceptor",
     "Identity",
     "Ledger",
     "LedgerCollector",
+    "MeasuredContext",
     "ReceiveBook",
     "SendBook",
     "Statement",
+    "StreamBuffer",
+    "Thresholds",
     "Window",
     "is_client_name",
     "wire_bytes",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sized
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 from flowcontrol.identity import Identity
@@ -12,6 +15,20 @@ Tally: TypeAlias = dict[str, float]
 
 BLOCKED_AFTER_SECONDS = 0.001
 """A write that takes longer counts as blocked, for all its time. Unblocked ones take about a tenth of this."""
+
+
+class ConsumerState(StrEnum):
+    """What a sender sees of its consumer."""
+
+    KEEPING_UP = "keeping_up"
+    HELD_BACK = "held_back"
+    STOPPED = "stopped"
+
+
+RECOVERED = "recovered"
+
+TRANSITIONS = (ConsumerState.HELD_BACK.value, ConsumerState.STOPPED.value, RECOVERED)
+"""What a consumer can become."""
 
 
 @dataclass(slots=True)
@@ -61,6 +78,9 @@ class Book:
         self.messages += 1
         self.wire_bytes += wire_bytes
 
+    def close(self) -> None:
+        """Settle what the end of the stream settles."""
+
     def tally(self, now: float) -> Tally:
         """Return all counts as they stand."""
         return {"messages": self.messages, "bytes": self.wire_bytes}
@@ -68,13 +88,49 @@ class Book:
 
 @dataclass(slots=True, eq=False)
 class SendBook(Book):
-    """A stream seen from the end that sends: a message counts once the transport has accepted it."""
+    """A stream seen from the end that sends: a message counts once the transport has accepted it.
 
+    At any moment: produced = messages + dropped + waiting.
+    """
+
+    peer: str = ""
+    """Address of the client, as grpc names it."""
+    policy: str = "pause"
+    """What the sender does with messages that its consumer is too slow for."""
+    produced: int = 0
+    """Messages made for this stream."""
+    dropped: int = 0
+    """Messages made and never sent: by policy, or because the stream ended."""
+    buffer: Sized | None = None
+    """What holds messages that wait for their turn to be written; None where the sender makes one only then."""
+    in_write: int = 0
+    """Messages handed to the transport and not yet accepted: 0 or 1."""
     writing: Stopwatch = field(default_factory=lambda: Stopwatch(BLOCKED_AFTER_SECONDS))
+    state: ConsumerState = ConsumerState.KEEPING_UP
+    transitions: Counter[str] = field(default_factory=Counter)
+    """How often the consumer became held_back, stopped, recovered."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait in the sender."""
+        return self.in_write + (0 if self.buffer is None else len(self.buffer))
+
+    def close(self) -> None:
+        """Count as dropped what still waits when the stream ends."""
+        self.dropped += self.waiting
+        self.in_write = 0
+        self.buffer = None
+        self.state = ConsumerState.KEEPING_UP
 
     def tally(self, now: float) -> Tally:
-        """Return all counts as they stand, `write_blocked_seconds` among them."""
-        return {**Book.tally(self, now), "write_blocked_seconds": self.writing.seconds(now)}
+        """Return all counts as they stand, `produced`, `dropped` and `write_blocked_seconds` among them."""
+        return {
+            **Book.tally(self, now),
+            "produced": self.produced,
+            "dropped": self.dropped,
+            "write_blocked_seconds": self.writing.seconds(now),
+            **{f"transitions_{name}": count for name, count in self.transitions.items()},
+        }
 
 
 @dataclass(slots=True, eq=False)

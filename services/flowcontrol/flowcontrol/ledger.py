@@ -92,8 +92,14 @@ class Ledger(Generic[BookType]):
             if account is None or book not in account.open_books:
                 return
             account.open_books.remove(book)
+            book.close()
             add_up(account.closed, book.tally(now))
             account.idle_since = now
+
+    def open_books(self) -> list[BookType]:
+        """Return the books of all streams that are open now."""
+        with self._lock:
+            return [book for account in self._accounts.values() for book in account.open_books]
 
     def statement(self) -> Statement[BookType]:
         """Return the state of all accounts now."""

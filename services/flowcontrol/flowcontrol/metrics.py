@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, TypeAlias
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from flowcontrol.book import ReceiveBook, SendBook
+from flowcontrol.book import TRANSITIONS, ConsumerState, ReceiveBook, SendBook
 from flowcontrol.ledger import Account, BookType, Ledger
 
 
@@ -25,6 +26,22 @@ class AccountMetric(Generic[BookType]):
 
 
 @dataclass(frozen=True)
+class SplitMetric(Generic[BookType]):
+    """A metric as `AccountMetric`, with one label more; `read` returns a figure for each of that label's values."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    label: str
+    read: Callable[[Account[BookType], float], Mapping[str, float]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of all labels."""
+        return ("method", "client", self.label)
+
+
+@dataclass(frozen=True)
 class MethodMetric:
     """A counter with the label `method`: the counts of all clients, forgotten ones too."""
 
@@ -35,11 +52,14 @@ class MethodMetric:
     labels: tuple[str, ...] = ("method",)
 
 
+DeclaredMetric: TypeAlias = AccountMetric[BookType] | SplitMetric[BookType] | MethodMetric
+
+
 def _total(tally: str) -> Callable[[Account[Any], float], float]:
     return lambda account, now: account.tally(now).get(tally, 0)
 
 
-SERVER_METRICS: tuple[AccountMetric[SendBook] | MethodMetric, ...] = (
+SERVER_METRICS: tuple[DeclaredMetric[SendBook], ...] = (
     AccountMetric(
         "flowcontrol_server_sent_messages_total",
         "counter",
@@ -94,6 +114,50 @@ SERVER_METRICS: tuple[AccountMetric[SendBook] | MethodMetric, ...] = (
         "Bytes on the wire sent on the streams open now.",
         lambda account, now: sum(book.wire_bytes for book in account.open_books),
     ),
+    AccountMetric(
+        "flowcontrol_server_produced_messages_total",
+        "counter",
+        "Messages made for the client's streams: sent, dropped, or waiting.",
+        _total("produced"),
+    ),
+    AccountMetric(
+        "flowcontrol_server_dropped_messages_total",
+        "counter",
+        "Messages made and never sent, by policy or because the stream ended.",
+        _total("dropped"),
+    ),
+    AccountMetric(
+        "flowcontrol_server_waiting_messages",
+        "gauge",
+        "Messages that wait in the server.",
+        lambda account, now: sum(book.waiting for book in account.open_books),
+    ),
+    AccountMetric(
+        "flowcontrol_server_held_back_streams",
+        "gauge",
+        "Open streams whose client holds them back, the stopped ones included.",
+        lambda account, now: sum(book.state is not ConsumerState.KEEPING_UP for book in account.open_books),
+    ),
+    AccountMetric(
+        "flowcontrol_server_stopped_streams",
+        "gauge",
+        "Open streams on which no write has got through for a long time.",
+        lambda account, now: sum(book.state is ConsumerState.STOPPED for book in account.open_books),
+    ),
+    SplitMetric(
+        "flowcontrol_server_consumer_transitions_total",
+        "counter",
+        "How often a client became held_back, stopped, recovered.",
+        "to",
+        lambda account, now: {to: account.tally(now).get(f"transitions_{to}", 0) for to in TRANSITIONS},
+    ),
+    SplitMetric(
+        "flowcontrol_server_policy_streams",
+        "gauge",
+        "Open streams by what is done with messages that the client is too slow for.",
+        "policy",
+        lambda account, now: Counter(book.policy for book in account.open_books),
+    ),
     MethodMetric(
         "flowcontrol_server_method_sent_messages_total",
         "Messages sent to all clients, those included whose own series have gone.",
@@ -106,7 +170,7 @@ SERVER_METRICS: tuple[AccountMetric[SendBook] | MethodMetric, ...] = (
     ),
 )
 
-CLIENT_METRICS: tuple[AccountMetric[ReceiveBook] | MethodMetric, ...] = (
+CLIENT_METRICS: tuple[DeclaredMetric[ReceiveBook], ...] = (
     AccountMetric(
         "flowcontrol_client_received_messages_total",
         "counter",
@@ -173,7 +237,7 @@ CLIENT_METRICS: tuple[AccountMetric[ReceiveBook] | MethodMetric, ...] = (
 class LedgerCollector(Collector, Generic[BookType]):
     """Turns a ledger's statement into Prometheus series, so that they are right also in the middle of a write."""
 
-    def __init__(self, ledger: Ledger[BookType], metrics: tuple[AccountMetric[BookType] | MethodMetric, ...]) -> None:
+    def __init__(self, ledger: Ledger[BookType], metrics: tuple[DeclaredMetric[BookType], ...]) -> None:
         self._ledger = ledger
         self._metrics = metrics
 
@@ -190,12 +254,16 @@ class LedgerCollector(Collector, Generic[BookType]):
             if isinstance(metric, MethodMetric):
                 for method, tally in statement.methods.items():
                     family.add_metric([method], tally.get(metric.tally, 0))
+            elif isinstance(metric, SplitMetric):
+                for key, account in statement.accounts.items():
+                    for value, figure in metric.read(account, statement.now).items():
+                        family.add_metric([*key, value], figure)
             else:
                 for key, account in statement.accounts.items():
                     family.add_metric(list(key), metric.read(account, statement.now))
             yield family
 
 
-def _family(metric: AccountMetric[Any] | MethodMetric) -> CounterMetricFamily | GaugeMetricFamily:
+def _family(metric: DeclaredMetric[Any]) -> CounterMetricFamily | GaugeMetricFamily:
     family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     return family(metric.name, metric.help, labels=metric.labels)

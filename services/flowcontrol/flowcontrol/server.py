@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -11,10 +12,11 @@ import grpc
 from prometheus_client.registry import CollectorRegistry
 
 from flowcontrol.book import SendBook
+from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
+from flowcontrol.context import MeasuredContext
 from flowcontrol.identity import Identity
 from flowcontrol.ledger import Ledger
 from flowcontrol.metrics import SERVER_METRICS, LedgerCollector
-from flowcontrol.window import wire_bytes
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -24,11 +26,20 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
 
     Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured. A handler may
     yield or write `bytes` in place of a message: it has serialised the message itself, perhaps once for many streams.
-    Give a `ledger` to choose its bounds or its clock, a `registry` to have the metrics there.
+    Give a `ledger` to choose its bounds or its clock, a `registry` to have the metrics there, and `on_consumer` to be
+    told when a client becomes held back, stops, or recovers; `thresholds` say when that is.
     """
 
-    def __init__(self, *, ledger: Ledger[SendBook] | None = None, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger[SendBook] | None = None,
+        registry: CollectorRegistry | None = None,
+        on_consumer: Callable[[ConsumerEvent], None] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
         self.ledger = Ledger(SendBook) if ledger is None else ledger
+        self._watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
         if registry is not None:
             registry.register(LedgerCollector(self.ledger, SERVER_METRICS))
 
@@ -47,18 +58,23 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method).removeprefix("/")
         identity = Identity.declared_in(handler_call_details.invocation_metadata)
         serialize = handler.response_serializer or _identity
-        ledger = self.ledger
+        ledger, watch = self.ledger, self._watch
 
         async def measured(request: Any, context: Any) -> None:
             book = ledger.open(method, identity)
+            book.peer = context.peer()
+            watch.ensure_running()
+            measured_context = MeasuredContext(context, book, serialize, ledger.clock)
             try:
-                measured_context = MeasuredContext(context, book, serialize, ledger.clock)
                 if inspect.isasyncgenfunction(behaviour):
                     async with aclosing(behaviour(request, measured_context)) as messages:
                         async for message in messages:
                             await measured_context.write(message)
                 else:
                     await behaviour(request, measured_context)
+            except asyncio.CancelledError:
+                await measured_context.end_if_cut()
+                raise
             finally:
                 ledger.close(book)
 
@@ -67,37 +83,6 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         )
         # without a serializer of its own, grpc sends our bytes as they are
         return rebuild(measured, handler.request_deserializer, None)
-
-
-class MeasuredContext:
-    """A `grpc.aio.ServicerContext` whose writes are measured; all else is the original's."""
-
-    def __init__(
-        self,
-        context: Any,
-        book: SendBook,
-        serialize: Callable[[Any], bytes],
-        clock: Callable[[], float],
-    ) -> None:
-        self._context = context
-        self._serialize = serialize
-        self._clock = clock
-        self.book = book
-        """The running numbers of this stream."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    async def write(self, message: Any) -> None:
-        """Send a message; returns once the transport has accepted it, which flow control may delay without end."""
-        data = message if isinstance(message, bytes) else self._serialize(message)
-        book = self.book
-        book.writing.start(self._clock())
-        try:
-            await self._context.write(data)
-        finally:
-            book.writing.stop(self._clock())
-        book.add(wire_bytes(len(data)))
 
 
 def _identity(message: bytes) -> bytes:

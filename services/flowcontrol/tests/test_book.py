@@ -53,7 +53,13 @@ def test_a_book_counts_messages_and_bytes():
     book = send_book()
     book.add(100)
     book.add(1_005)
-    assert book.tally(0) == {"messages": 2, "bytes": 1_105, "write_blocked_seconds": 0}
+    assert book.tally(0) == {
+        "messages": 2,
+        "bytes": 1_105,
+        "produced": 0,
+        "dropped": 0,
+        "write_blocked_seconds": 0,
+    }
 
 
 def test_a_write_under_way_is_blocked_as_long_as_it_lasts():

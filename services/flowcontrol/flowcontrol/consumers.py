@@ -1,0 +1,152 @@
+"""Tell when a stream's consumer becomes held back, stops, or recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flowcontrol.book import RECOVERED, ConsumerState, SendBook
+from flowcontrol.ledger import Ledger
+from flowcontrol.window import DEFAULT_WINDOW_BYTES
+
+
+@dataclass(frozen=True)
+class ConsumerEvent:
+    """A consumer has changed."""
+
+    became: str
+    """'held_back', 'stopped' or 'recovered'."""
+    client: str
+    peer: str
+    method: str
+    policy: str
+    blocked_seconds: float
+    """For how long the write under way has been blocked; 0 if none is."""
+    blocked_share: float
+    """Share of the last seconds in which writes were blocked, 0 to 1."""
+    in_flight_bytes: int | None
+    """What the window holds while a write is blocked: the window. None: no write is, or the client tells no window."""
+    sent_messages: int
+    waiting_messages: int
+    dropped_messages: int
+
+
+@dataclass
+class Thresholds:
+    """When a consumer counts as what.
+
+    Between "held back" and "recovered" lies the window: a slow reader gives it back in lumps of up to half of it,
+    so a writer that is free again proves nothing until it has sent more than a whole window without being blocked.
+    """
+
+    share_window_seconds: float = 10.0
+    """Over how many seconds the blocked share is taken."""
+    held_back_share: float = 0.5
+    """Held back from this share on."""
+    free_share: float = 0.1
+    """A writer is free while the share, from one look to the next, is no more than this."""
+    stopped_after_seconds: float = 120.0
+    """Stopped when one write has been blocked for so long: half a window was not read in that time, or nothing."""
+    check_every_seconds: float = 1.0
+
+
+@dataclass
+class _Trace:
+    blocked: deque[tuple[float, float]] = field(default_factory=deque)
+    """(time, seconds blocked until then), over the last `share_window_seconds`."""
+    free_since_bytes: int = 0
+    """Bytes that had been sent when writes were last seen blocked."""
+
+    def last_share(self) -> float:
+        """Return the blocked share since the look before this one."""
+        if len(self.blocked) < 2:
+            return 0.0
+        (began, blocked_then), (now, blocked) = self.blocked[-2], self.blocked[-1]
+        return (blocked - blocked_then) / (now - began) if now > began else 0.0
+
+
+class ConsumerWatch:
+    """Looks at all open streams of a ledger from time to time; calls `on_event` for each change."""
+
+    def __init__(
+        self,
+        ledger: Ledger[SendBook],
+        on_event: Callable[[ConsumerEvent], None] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._on_event = on_event
+        self._thresholds = thresholds or Thresholds()
+        self._traces: dict[SendBook, _Trace] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def ensure_running(self) -> None:
+        """Start looking, in the running loop; it ends by itself when no stream is open."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while books := self._ledger.open_books():
+            for book in books:
+                self.check(book, self._ledger.clock())
+            for closed in self._traces.keys() - set(books):
+                del self._traces[closed]
+            await asyncio.sleep(self._thresholds.check_every_seconds)
+
+    def check(self, book: SendBook, now: float) -> None:
+        """Look at one stream at a given time."""
+        trace = self._traces.setdefault(book, _Trace())
+        share = self._blocked_share(book, trace, now)
+        lap = book.writing.lap_seconds(now)
+        if trace.last_share() > self._thresholds.free_share:
+            trace.free_since_bytes = book.wire_bytes
+        state = self._next_state(book, trace, share, lap)
+        if state is book.state:
+            return
+        book.state = state
+        became = RECOVERED if state is ConsumerState.KEEPING_UP else state.value
+        book.transitions[became] += 1
+        if self._on_event is not None:
+            self._on_event(_event(became, book, share, lap))
+
+    def _next_state(self, book: SendBook, trace: _Trace, share: float, lap: float) -> ConsumerState:
+        if lap >= self._thresholds.stopped_after_seconds:
+            return ConsumerState.STOPPED
+        if share >= self._thresholds.held_back_share:
+            return ConsumerState.HELD_BACK
+        if book.state is ConsumerState.KEEPING_UP:
+            return book.state
+        window = book.identity.window
+        window_bytes = (window and window.size_bytes) or DEFAULT_WINDOW_BYTES
+        if lap == 0 and book.wire_bytes - trace.free_since_bytes > window_bytes:
+            return ConsumerState.KEEPING_UP
+        return ConsumerState.HELD_BACK if lap == 0 else book.state
+
+    def _blocked_share(self, book: SendBook, trace: _Trace, now: float) -> float:
+        blocked = book.writing.seconds(now)
+        trace.blocked.append((now, blocked))
+        while len(trace.blocked) > 2 and now - trace.blocked[1][0] >= self._thresholds.share_window_seconds:
+            trace.blocked.popleft()
+        began, blocked_then = trace.blocked[0]
+        if now - began < self._thresholds.share_window_seconds:
+            return 0.0  # too early to tell
+        return (blocked - blocked_then) / (now - began)
+
+
+def _event(became: str, book: SendBook, share: float, lap: float) -> ConsumerEvent:
+    window = book.identity.window
+    return ConsumerEvent(
+        became=became,
+        client=book.client,
+        peer=book.peer,
+        method=book.method,
+        policy=book.policy,
+        blocked_seconds=lap,
+        blocked_share=share,
+        in_flight_bytes=window.size_bytes if window is not None and lap > 0 else None,
+        sent_messages=book.messages,
+        waiting_messages=book.waiting,
+        dropped_messages=book.dropped,
+    )
