@@ -1,0 +1,297 @@
+"""Backpressure, the home dashboard: who is slow, how far the server is held back, and that nothing is lost."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.models import common, dashboard
+
+from dashboards.clients_table import clients
+from dashboards.common import (
+    BLUE,
+    CHOSEN,
+    DATASOURCE,
+    GREEN,
+    ORANGE,
+    RED,
+    AnnotationBuilder,
+    Panel,
+    age_heatmap,
+    answer,
+    board,
+    dial,
+    instant,
+    lines,
+    logarithmic,
+    properties,
+    query,
+    state_mapping,
+    thresholds,
+)
+from dashboards.server import servers
+
+NAMES_SHOWN = 5
+
+
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    builder = board(
+        "backpressure",
+        "Backpressure",
+        "Who is slow, how far flow control holds the server back for it, and that nothing is lost.",
+        (
+            (5, ((held_back(), 6), (ceiling_use(), 5), (blocked(), 4), (missed(), 4), (oldest(), 5))),
+            (9, ((sent_and_processed(), 14), (in_flight(), 10))),
+            (7, ((sent_rate(), 8), (processed_rate(), 8), (blocked_by_client(), 8))),
+            (
+                7,
+                (
+                    (age_heatmap(f"client:stock_update_age_seconds_bucket:rate1m{{{CHOSEN}}}"), 8),
+                    (age_by_client(), 8),
+                    (dropped(), 8),
+                ),
+            ),
+            (9, ((clients(), 18), (alerts(), 6))),
+            servers(),
+        ),
+    )
+    builder.with_variable(
+        dashboards.QueryVariable("client")
+        .label("Client")
+        .description("One client or several; all by default")
+        .datasource(DATASOURCE)
+        .query({"query": "label_values(client:flowcontrol_state:code, client)", "refId": "client"})
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".+")
+        .current(dashboard.VariableOption(selected=True, text="All", value="$__all"))
+    )
+    builder.annotation(
+        AnnotationBuilder("stream opened", f"client:flowcontrol_stream_opened:change5s{{{CHOSEN}}}", GREEN)
+    )
+    builder.annotation(AnnotationBuilder("stream ended", f"client:flowcontrol_stream_ended:change5s{{{CHOSEN}}}", RED))
+    return builder.build()
+
+
+def held_back() -> Panel:
+    """Name the clients that are held back."""
+    slow = f"client:flowcontrol_state:code{{{CHOSEN}}} >= 2"
+    return (
+        answer(
+            "Held back now",
+            "The clients that read more slowly than the server could send, by name; the stopped ones first. "
+            "Fast: none. Slow: the slow client, about a minute after it began to be slow.",
+        )
+        .with_target(instant(f"topk({NAMES_SHOWN}, {slow})", "{{client}}"))
+        .with_target(instant(f"count({slow}) - {NAMES_SHOWN} > 0", "and more", "B"))
+        .orientation(common.VizOrientation.HORIZONTAL)
+        .mappings([state_mapping()])
+        .override_by_name("and more", properties(mappings=[], color={"mode": "fixed", "fixedColor": ORANGE}))
+        .thresholds(thresholds((None, GREEN), (2, ORANGE), (3, RED)))
+        .no_value("none")
+    )
+
+
+def ceiling_use() -> Panel:
+    """Show how full the window of the fullest client is."""
+    return (
+        dial(
+            "In flight / predicted ceiling",
+            "Updates that the server has sent and the client has not read yet, in percent of the ceiling that is "
+            "predicted from the client's window: window / size of an update; of the client with the most. "
+            "Fast: near 0. Slow: it climbs to about 100 % and stays; 150 % is the bound that no reader passes.",
+        )
+        .with_target(instant(f"topk(1, client:flowcontrol_ceiling_use:ratio{{{CHOSEN}}})", "{{client}}"))
+        .unit("percentunit")
+        .decimals(0)
+        .min(0)
+        .max(1.5)
+        .thresholds(thresholds((None, GREEN), (0.8, ORANGE), (1.5, RED)))
+        .no_value("no client")
+    )
+
+
+def blocked() -> Panel:
+    """Show for how much of the time writes are blocked."""
+    return (
+        answer(
+            "Time the server's writes are blocked",
+            "Share of the last minute in which the server waited to write; to the client it waits for most. "
+            "Fast: 0 %. Slow: it rises to nearly 100 %: the server is held back.",
+        )
+        .with_target(instant(f"topk(1, client:flowcontrol_blocked:ratio_rate1m{{{CHOSEN}}})", "{{client}}"))
+        .unit("percentunit")
+        .decimals(0)
+        .thresholds(thresholds((None, GREEN), (0.5, ORANGE)))
+        .no_value("no client")
+    )
+
+
+def missed() -> Panel:
+    """Show that nothing is lost."""
+    return (
+        answer(
+            "Updates missed",
+            "Updates in the shown time whose number a client expected and never got. Fast and slow: 0. "
+            "A slow client gets every update, late; what a policy drops on purpose is not missed.",
+        )
+        .with_target(
+            instant(f"round(sum(increase(stock_client_missed_updates_total{{{CHOSEN}}}[$__range])))", "all clients")
+        )
+        .decimals(0)
+        .thresholds(thresholds((None, GREEN), (1, RED)))
+        .no_value("no client")
+    )
+
+
+def oldest() -> Panel:
+    """Show the oldest data that is being worked on."""
+    return (
+        answer(
+            "Oldest data in work",
+            "Age of the update that a client is working on now; of the client with the oldest. "
+            "Fast: 0 s. Slow: it grows to as long as the client takes for all that is in flight. "
+            "A stopped client works on nothing.",
+        )
+        .with_target(instant(f"topk(1, client:stock_working_age_seconds:max{{{CHOSEN}}})", "{{client}}"))
+        .unit("s")
+        .decimals(1)
+        .thresholds(thresholds((None, GREEN), (5, ORANGE), (60, RED)))
+        .no_value("no client")
+    )
+
+
+def _bars(color_name: str, fill_opacity: int) -> list[dashboard.DynamicConfigValue]:
+    return properties(color={"mode": "fixed", "fixedColor": color_name}, custom__fillOpacity=fill_opacity)
+
+
+def sent_and_processed() -> Panel:
+    """Show the original's two counts as bars."""
+    return (
+        lines(
+            "Stock updates sent x Stock updates processed",
+            "Updates sent to the chosen clients and processed by them, counted on the streams open now, so that both "
+            "begin at 0 with the stream. Fast: the bars are equally high all along. Slow: sent stops while processed "
+            "creeps on; what lies between is in flight. With several clients their sums are shown: choose one above "
+            "to see it alone.",
+            "short",
+        )
+        .with_target(query(f"sum(client:stock_updates_sent:sum{{{CHOSEN}}})", "Stock updates sent"))
+        .with_target(query(f"sum(client:stock_updates_processed:sum{{{CHOSEN}}})", "Stock updates processed", "B"))
+        .draw_style(common.GraphDrawStyle.BARS)
+        .line_width(0)
+        .max_data_points(60)
+        .override_by_name("Stock updates sent", _bars(BLUE, 45))
+        .override_by_name("Stock updates processed", _bars(GREEN, 90))
+    )
+
+
+def _dashed(color_name: str) -> list[dashboard.DynamicConfigValue]:
+    return properties(
+        color={"mode": "fixed", "fixedColor": color_name},
+        custom__lineStyle={"fill": "dash", "dash": [8, 6]},
+        custom__lineWidth=1,
+    )
+
+
+def in_flight() -> Panel:
+    """Show what is in flight, and how much may be."""
+    return (
+        lines(
+            "Updates in flight, by client",
+            "Sent by the server, not yet read by the client. Fast: near 0. Slow: climbs to the predicted ceiling and "
+            "stays about there, below the bound (1.5 windows and 2 updates). A client whose window is autotuned has "
+            "neither, and climbs without end. Lines of the largest window of the chosen clients.",
+            "short",
+        )
+        .with_target(query(f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", "{{client}}"))
+        .with_target(query(f"max(client:flowcontrol_ceiling_messages:sum{{{CHOSEN}}})", "predicted ceiling", "B"))
+        .with_target(query(f"max(client:flowcontrol_bound_messages:sum{{{CHOSEN}}})", "bound", "C"))
+        .override_by_name("predicted ceiling", _dashed(ORANGE))
+        .override_by_name("bound", _dashed(RED))
+    )
+
+
+def sent_rate() -> Panel:
+    """Show what is sent to each client."""
+    return lines(
+        "Sent per second, by client",
+        "Fast: the pace of the server, 10 a second by default. Slow: the same until the window is full, "
+        "then only as many as the client processes.",
+        "short",
+    ).with_target(query(f"client:stock_updates_sent:rate1m{{{CHOSEN}}}", "{{client}}"))
+
+
+def processed_rate() -> Panel:
+    """Show what each client processes."""
+    return lines(
+        "Processed per second, by client",
+        "Fast: as many as are sent. Slow: what the client's processing time allows, about 0.5 a second for the "
+        "random 1, 2 or 3 s. Stopped: 0.",
+        "short",
+    ).with_target(query(f"client:stock_updates_processed:rate1m{{{CHOSEN}}}", "{{client}}"))
+
+
+def blocked_by_client() -> Panel:
+    """Show for whom the server waits."""
+    return (
+        lines(
+            "Time writes are blocked, by client",
+            "Share of the last minute in which a write to the client was blocked, the mean of its streams. "
+            "Fast: 0 %. Slow: nearly 100 % once its window is full.",
+            "percentunit",
+        )
+        .with_target(query(f"client:flowcontrol_blocked:ratio_rate1m{{{CHOSEN}}}", "{{client}}"))
+        .max(1)
+    )
+
+
+def age_by_client() -> Panel:
+    """Show how old the data is when it has been processed, client by client."""
+    return logarithmic(
+        lines(
+            "Mean age when processed, by client",
+            "Fast: a few milliseconds. Slow: it grows second by second until the window is full and all that is in "
+            "flight has been worked off once, then stays. Stopped: no line. A logarithmic scale.",
+            "s",
+        ).with_target(query(f"client:stock_update_age_seconds:mean1m{{{CHOSEN}}}", "{{client}}"))
+    )
+
+
+def dropped() -> Panel:
+    """Show what policies drop."""
+    return lines(
+        "Dropped by policy per second, by client",
+        "Updates that the server did not send, as its policy says. Fast: 0. Slow: 0 with the policy pause; with "
+        "conflate and drop-oldest what the client is too slow for.",
+        "short",
+    ).with_target(query(f"client:stock_updates_dropped:rate1m{{{CHOSEN}}}", "{{client}}"))
+
+
+def alerts() -> Panel:
+    """List the alerts that fire or are about to."""
+    return (
+        dashboards.Panel()
+        .type("alertlist")
+        .title("Alerts")
+        .description(
+            "What fires now, and what will if it lasts; a click leads to the description and the runbook. "
+            "Fast: none. Slow: ConsumerHeldBack, after 2 minutes."
+        )
+        .options(
+            {
+                "alertName": "",
+                "alertInstanceLabelFilter": "",
+                "dashboardAlerts": False,
+                "datasource": "",
+                "groupBy": [],
+                "groupMode": "default",
+                "maxItems": 20,
+                "showInstances": True,
+                "sortOrder": 3,
+                "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
+                "viewMode": "list",
+            }
+        )
+    )
