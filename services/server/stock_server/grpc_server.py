@@ -45,13 +45,15 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the options of the server's connections.
 
     Pings find out that a client has vanished also while its stream is blocked: data would not, for none may be sent.
-    `max_pings_without_data` 0 lets them go on without data frames. `so_reuseport` 0 makes a taken port an error.
+    grpc waits for the answer as long as `ping_timeout` says, by default a minute, whatever `keepalive_timeout` is.
+    `max_pings_without_data` 0 lets pings go on without data frames. `so_reuseport` 0 makes a taken port an error.
     """
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", 1),
         ("grpc.keepalive_time_ms", round(settings.keepalive_time_seconds * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
+        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]
