@@ -10,9 +10,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from flowcontrol import FlowControlClientInterceptor
+from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamEndedError, StreamReader
+from stock_client.stream import StreamReader
 
 log = structlog.get_logger()
 
@@ -47,7 +48,13 @@ async def read_for_ever(settings: ClientSettings, reader: StreamReader, metrics:
         log.warning("stream.end", reason=str(reason), reconnect_in_seconds=round(wait_seconds, 3))
 
     backoff = wait_random_exponential(settings.backoff_initial_seconds, settings.backoff_max_seconds)
-    retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=backoff, before_sleep=report)
+
+    def wait(state: RetryCallState) -> float:
+        reason = state.outcome.exception() if state.outcome else None
+        told = reason.retry_after_seconds if isinstance(reason, StreamEndedError) else 0.0
+        return told + backoff(state)
+
+    retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=wait, before_sleep=report)
     async for attempt in retrying:
         updates_before = reader.updates
         with attempt:

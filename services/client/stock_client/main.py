@@ -41,7 +41,13 @@ async def run(settings: ClientSettings) -> None:
         exit_with("stock-client", f"{names_of(ClientSettings, 'metrics_port')}: {error}; takes a free port")
 
     async with open_channel(settings, interceptor) as channel:
-        reader = StreamReader(StockServiceStub(channel), settings.schedule, metrics, log_updates=settings.log_updates)
+        reader = StreamReader(
+            StockServiceStub(channel),
+            settings.schedule,
+            metrics,
+            policy=settings.policy,
+            log_updates=settings.log_updates,
+        )
         reading = asyncio.create_task(read_for_ever(settings, reader, metrics))
         stopping = asyncio.create_task(stop.wait())
         log.info(

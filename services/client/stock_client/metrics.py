@@ -20,6 +20,12 @@ class ClientMetrics:
         self.missed = Counter(
             "stock_client_missed_updates", "Updates whose number never came.", ["client"], registry=registry
         ).labels(client)
+        self.dropped = Counter(
+            "stock_client_dropped_updates",
+            "Updates that the server's policy for slow consumers has left out, or that were made while away.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
         self.repeated = Counter(
             "stock_client_repeated_updates", "Updates that came again, or out of order.", ["client"], registry=registry
         ).labels(client)

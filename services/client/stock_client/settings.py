@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -11,6 +12,8 @@ from pydantic_settings import SettingsConfigDict
 from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
 from servicekit.settings import ServiceSettings
 from stock_client.processing import GRAMMAR, Processing
+
+Policy = Literal["pause", "conflate", "drop-oldest", "disconnect"]
 
 
 def default_name() -> str:
@@ -50,6 +53,9 @@ class ClientSettings(ServiceSettings):
         False, description="as in the original program: the same as --processing random"
     )
     log_updates: bool = Field(True, description="log every update that has been processed, at level info")
+    policy: Policy | None = Field(
+        None, description="what to get when too slow: pause, conflate, drop-oldest, disconnect; the server's by default"
+    )
     backoff_initial_seconds: float = Field(
         0.5,
         gt=0,

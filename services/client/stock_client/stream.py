@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 
+from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics, made_at
 from stock_client.processing import Processing
 from stock_client.sequence import SequenceTracker
@@ -16,22 +17,32 @@ from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 SOURCE_KEY = "stock-source"
-"""Initial metadata in which the server names the source of the updates; see `stock_server.service`."""
+"""Initial metadata in which the server names the source of the updates."""
+
+POLICY_KEY = "stock-policy"
+"""Request metadata: the policy wanted when too slow. Initial metadata: the policy given."""
+
+POLICIES_THAT_DROP = ("conflate", "drop-oldest", "disconnect")
+"""Under these a missing number is explained: the server has left the update out."""
 
 log = structlog.get_logger()
-
-
-class StreamEndedError(Exception):
-    """The stream has ended, whatever the reason: a stock stream has no end of its own."""
 
 
 class StreamReader:
     """Reads one stream after another, and knows what came between them."""
 
     def __init__(
-        self, stub: StockServiceStub, processing: Processing, metrics: ClientMetrics, *, log_updates: bool = True
+        self,
+        stub: StockServiceStub,
+        processing: Processing,
+        metrics: ClientMetrics,
+        *,
+        policy: str | None = None,
+        log_updates: bool = True,
     ) -> None:
         self._stub = stub
+        self._wanted = () if policy is None else ((POLICY_KEY, policy),)
+        self._drops = False
         self._processing = processing
         self._metrics = metrics
         self._log_updates = log_updates
@@ -43,29 +54,25 @@ class StreamReader:
 
     async def read_one_stream(self) -> None:
         """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
-        call: Any = self._stub.GetUpdates(EmptyRequest())
+        call: Any = self._stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
         try:
-            source = await self._source(call)
-            goes_on = self._sequences.begin_stream(source)
+            given = await call.initial_metadata() or {}
+            goes_on = self._sequences.begin_stream(given.get(SOURCE_KEY))
+            self._drops = given.get(POLICY_KEY) in POLICIES_THAT_DROP
             first = True
             while True:
                 await self._wait_while_stopped()
                 update = await call.read()
                 if update is grpc.aio.EOF:
-                    raise StreamEndedError(f"{(await call.code()).name}: {await call.details()}")
+                    raise StreamEndedError.by_status(await call.code(), await call.details())
                 if first:
                     self._report_gap(update, goes_on)
                     first = False
                 await self._process(update)
         except grpc.aio.AioRpcError as error:
-            raise StreamEndedError(f"{error.code().name}: {error.details()}") from error
+            raise StreamEndedError.by_error(error) from error
         finally:
             call.cancel()
-
-    @staticmethod
-    async def _source(call: Any) -> str | None:
-        metadata = await call.initial_metadata()
-        return None if metadata is None else metadata.get(SOURCE_KEY)
 
     async def _wait_while_stopped(self) -> None:
         while True:
@@ -77,13 +84,7 @@ class StreamReader:
     async def _process(self, update: StockUpdate) -> None:
         self.updates += 1
         self._last = update
-        skipped = self._sequences.skipped_before(update.ticker, update.sequence)
-        if skipped > 0:
-            self._metrics.missed.inc(skipped)
-            log.warning("update.missed", ticker=update.ticker, missed=skipped, before_sequence=update.sequence)
-        elif skipped < 0:
-            self._metrics.repeated.inc()
-            log.warning("update.repeated", ticker=update.ticker, sequence=update.sequence)
+        self._check_sequence(update)
         self._metrics.begin(update)
         phase, _ = self._processing.at(time.monotonic() - self._started_at)
         seconds = phase.draw_seconds() if phase.draw_seconds else 0.0
@@ -99,6 +100,18 @@ class StreamReader:
                 sequence=update.sequence,
                 age_seconds=round(age, 3),
             )
+
+    def _check_sequence(self, update: StockUpdate) -> None:
+        skipped = self._sequences.skipped_before(update.ticker, update.sequence)
+        if skipped > 0 and self._drops:
+            self._metrics.dropped.inc(skipped)
+            log.debug("update.dropped", ticker=update.ticker, dropped=skipped, before_sequence=update.sequence)
+        elif skipped > 0:
+            self._metrics.missed.inc(skipped)
+            log.warning("update.missed", ticker=update.ticker, missed=skipped, before_sequence=update.sequence)
+        elif skipped < 0:
+            self._metrics.repeated.inc()
+            log.warning("update.repeated", ticker=update.ticker, sequence=update.sequence)
 
     def _report_gap(self, update: StockUpdate, goes_on: bool) -> None:
         before, self._last = self._last, update

@@ -6,17 +6,19 @@ import asyncio
 
 import structlog
 
-from flowcontrol import FlowControlServerInterceptor
+from flowcontrol import FlowControlServerInterceptor, Thresholds
 from servicekit.errors import exit_with
 from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.settings import load_settings, names_of
+from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build, set_health
 from stock_server.metrics import register_metrics
 from stock_server.pace import Pace
 from stock_server.service import StockService
 from stock_server.settings import ServerSettings
+from stock_server.slow_consumer import report
 from stock_server.source import StockSource
 
 log = structlog.get_logger()
@@ -34,15 +36,21 @@ async def serve(settings: ServerSettings) -> None:
     stop = stop_on_signals()
 
     registry = new_registry()
-    interceptor = FlowControlServerInterceptor(registry=registry)
+    thresholds = Thresholds(
+        held_back_share=settings.held_back_share, stopped_after_seconds=settings.stopped_after_seconds
+    )
+    interceptor = FlowControlServerInterceptor(registry=registry, on_consumer=report, thresholds=thresholds)
     register_metrics(registry, interceptor.ledger, settings.max_streams)
     try:
         metrics_port = serve_metrics(registry, settings.host, settings.metrics_port)
     except OSError as error:
         exit_with("stock-server", f"{names_of(ServerSettings, 'metrics_port')}: {error}")
 
+    def new_sources() -> list[StockSource]:
+        return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
+
     pace = Pace(settings.update_interval_seconds, settings.initial_delay_seconds)
-    service = StockService(pace, lambda: StockSource(padding_bytes=settings.padding_bytes), settings.max_streams)
+    service = StockService(pace, LiveFeed(new_sources(), pace), new_sources, settings.limits)
     try:
         server, grpc_port, health_service = build(settings, service, interceptor)
     except OSError as error:

@@ -18,13 +18,17 @@ class Pace:
         """End all beats, those that wait included."""
         self._stopped.set()
 
+    async def initial_delay(self) -> None:
+        """Wait for the initial delay of a stream, or until the pace is stopped."""
+        await self._stopped_before(asyncio.get_running_loop().time() + self._initial_delay_seconds)
+
     async def beats(self) -> AsyncIterator[None]:
-        """Yield at each beat, the first after the initial delay, until the pace is stopped.
+        """Yield at each beat, the first at once, until the pace is stopped.
 
         Who comes back late, held back by a slow client, gets the next beat at once; beats missed are not made up for.
         """
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._initial_delay_seconds
+        due = loop.time()
         while not await self._stopped_before(due):
             yield
             due = max(due + self._interval_seconds, loop.time())

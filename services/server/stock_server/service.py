@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
 import grpc
 
+from flowcontrol import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, MeasuredContext, StreamBuffer
+from stock_server import slow_consumer
+from stock_server.feed import LiveFeed
 from stock_server.pace import Pace
+from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceServicer
@@ -19,30 +24,82 @@ SOURCE_KEY = "stock-source"
 SERVICE_NAME = "stockservice.StockService"
 GET_UPDATES = f"{SERVICE_NAME}/GetUpdates"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, StockUpdate]"
+
+@dataclass(frozen=True)
+class Limits:
+    """What streams may have."""
+
+    max_streams: int
+    policy: Policy = Policy.PAUSE
+    allowed_policies: frozenset[Policy] = frozenset(Policy)
+    buffer_updates: int = 256
+    """Updates that wait for a stream under `drop-oldest` and `disconnect`, at most."""
+    disconnect_after_seconds: float = 5.0
+    retry_delay_seconds: float = 1.0
 
 
 class StockService(StockServiceServicer):
-    """Streams updates, each stream from a source of its own, which waits while flow control holds the stream back."""
+    """Streams updates: each stream from sources of its own that wait for it, or from the live feed through a buffer."""
 
-    def __init__(self, pace: Pace, new_source: Callable[[], StockSource], max_streams: int) -> None:
+    def __init__(
+        self, pace: Pace, feed: LiveFeed, new_sources: Callable[[], Sequence[StockSource]], limits: Limits
+    ) -> None:
         self._pace = pace
-        self._new_source = new_source
-        self._max_streams = max_streams
+        self._feed = feed
+        self._new_sources = new_sources
+        self._limits = limits
         self._streams = 0
 
-    async def GetUpdates(self, request: EmptyRequest, context: Context) -> AsyncIterator[StockUpdate]:
+    async def GetUpdates(self, request: EmptyRequest, context: MeasuredContext) -> AsyncIterator[StockUpdate | bytes]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
-        if self._streams >= self._max_streams:
+        if self._streams >= self._limits.max_streams:
             await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server has its {self._max_streams} streams open already"
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the server has its {self._limits.max_streams} streams open already",
             )
         self._streams += 1
         try:
-            await context.send_initial_metadata(((SOURCE_KEY, uuid.uuid4().hex),))
-            source = self._new_source()
-            async for _ in self._pace.beats():
-                yield source.next()
+            policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
+            context.book.policy = policy
+            paused = policy is Policy.PAUSE
+            source_id = uuid.uuid4().hex if paused else self._feed.source_id
+            await context.send_initial_metadata(((SOURCE_KEY, source_id), (POLICY_KEY, policy.value)))
+            async with aclosing(self._paused() if paused else self._live(policy, context)) as updates:
+                async for update in updates:
+                    yield update
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+        except PolicyRefusedError as refused:
+            await context.abort(refused.code, refused.details)
         finally:
             self._streams -= 1
+
+    async def _paused(self) -> AsyncGenerator[StockUpdate]:
+        sources = self._new_sources()
+        await self._pace.initial_delay()
+        async for _ in self._pace.beats():
+            for source in sources:
+                yield source.next()
+
+    async def _live(self, policy: Policy, context: MeasuredContext) -> AsyncGenerator[bytes]:
+        await self._pace.initial_delay()
+        buffer = self._buffer(policy, context)
+        with self._feed.subscribed(buffer):
+            async for message in buffer:
+                yield message
+
+    def _buffer(self, policy: Policy, context: MeasuredContext) -> StreamBuffer[bytes]:
+        limits = self._limits
+        if policy is Policy.CONFLATE:
+            return ConflateBuffer(context.book)
+        if policy is Policy.DROP_OLDEST:
+            return DropOldestBuffer(context.book, limits.buffer_updates)
+
+        def end(behind_seconds: float) -> None:
+            context.cut(*slow_consumer.status(behind_seconds, limits.buffer_updates, limits.retry_delay_seconds))
+
+        return DisconnectBuffer(
+            context.book,
+            end,
+            patience_seconds=limits.disconnect_after_seconds,
+            most_messages=limits.buffer_updates,
+        )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from servicekit.settings import ServiceSettings
+from stock_server.policy import Policy
+from stock_server.service import Limits
 
 LARGEST_PADDING_BYTES = 4_000_000
 """An update stays below grpc's limit for a received message, by default 4 MiB (`grpc.max_receive_message_length`)."""
+
+
+LARGEST_TICKERS = 1_000
 
 
 class ServerSettings(ServiceSettings):
@@ -35,6 +43,37 @@ class ServerSettings(ServiceSettings):
     max_streams: int = Field(
         2_000, ge=1, description="streams open at once, 1 or more; further ones are refused with RESOURCE_EXHAUSTED"
     )
+    tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
+    policy: Policy = Field(
+        Policy.PAUSE, description="what a client gets that is too slow: pause, conflate, drop-oldest or disconnect"
+    )
+    allowed_policies: str = Field(
+        ",".join(Policy), description="policies that a client may ask for instead, separated by commas"
+    )
+    buffer_updates: int = Field(
+        DEFAULT_BUFFER_MESSAGES,
+        ge=1,
+        le=1_000_000,
+        description="updates that wait for a client under drop-oldest and disconnect, 1 to 1000000",
+    )
+    disconnect_after_seconds: float = Field(
+        5.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds with its buffer full that disconnect waits, 0 or more",
+    )
+    retry_delay_seconds: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="seconds that a disconnected client is told to stay away, 0 or more"
+    )
+    held_back_share: float = Field(
+        0.5, gt=0, le=1, description="share of 10 s with writes blocked from which a client counts as held back, 0 to 1"
+    )
+    stopped_after_seconds: float = Field(
+        120.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds with one write blocked until a client counts as stopped",
+    )
     keepalive_time_seconds: float = Field(
         10.0, ge=1, allow_inf_nan=False, description="seconds between pings of a client, 1 or more"
     )
@@ -50,3 +89,38 @@ class ServerSettings(ServiceSettings):
     grace_seconds: float = Field(
         5.0, ge=0, allow_inf_nan=False, description="seconds that streams have to end on SIGTERM, 0 or more"
     )
+
+    @field_validator("tickers")
+    @classmethod
+    def _are_tickers(cls, text: str) -> str:
+        tickers = text.split(",")
+        if not all(re.fullmatch(r"[A-Z0-9.-]{1,12}", ticker) for ticker in tickers):
+            raise ValueError("a ticker is 1 to 12 capital letters, digits, '.' or '-'")
+        if len(set(tickers)) < len(tickers) or len(tickers) > LARGEST_TICKERS:
+            raise ValueError(f"tickers are all different, and at most {LARGEST_TICKERS}")
+        return text
+
+    @field_validator("allowed_policies")
+    @classmethod
+    def _are_policies(cls, text: str) -> str:
+        for name in text.split(","):
+            if name not in set(Policy):
+                raise ValueError(f"no such policy: '{name}'")
+        return text
+
+    @property
+    def ticker_list(self) -> list[str]:
+        """Symbols of the stocks."""
+        return self.tickers.split(",")
+
+    @property
+    def limits(self) -> Limits:
+        """What streams may have; the server's own policy is always allowed."""
+        return Limits(
+            max_streams=self.max_streams,
+            policy=self.policy,
+            allowed_policies=frozenset({self.policy, *map(Policy, self.allowed_policies.split(","))}),
+            buffer_updates=self.buffer_updates,
+            disconnect_after_seconds=self.disconnect_after_seconds,
+            retry_delay_seconds=self.retry_delay_seconds,
+        )
