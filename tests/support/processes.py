@@ -1,0 +1,172 @@
+"""The two services as processes of their own, on free ports of 127.0.0.1, and what they log and measure."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from waiting import until_blocking
+
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+
+
+class Service:
+    """A running service. Its log is JSON lines; its metrics are asked for over HTTP."""
+
+    def __init__(self, module: str, arguments: list[str], folder: Path, host: str = "127.0.0.1") -> None:
+        self.module = module
+        self.host = host
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "log.jsonl"
+        self._errors = folder / "errors.txt"
+        command = [sys.executable, "-m", module, *arguments]
+        with self._log.open("w") as log, self._errors.open("w") as errors:
+            self.process = subprocess.Popen(command, stdout=log, stderr=errors, env=clean_environment())
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return what it has logged so far; of one event only, where `name` is given."""
+        # the last line may be half written
+        lines = [line for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        events = [json.loads(line) for line in lines]
+        return [event for event in events if name is None or event["event"] == name]
+
+    def event(self, name: str, within_seconds: float = START_SECONDS) -> dict[str, Any]:
+        """Return the first event of a name, once it is there."""
+
+        def state() -> list[dict[str, Any]] | str:
+            if self.process.poll() is not None and not self.events(name):
+                raise AssertionError(f"{self.module} ended with {self.process.returncode}: {self.errors()}")
+            return self.events(name)
+
+        return dict(until_blocking(state, within_seconds=within_seconds, what=f"{name} of {self.module}")[0])
+
+    def errors(self) -> str:
+        """Return what it has written to standard error."""
+        return self._errors.read_text()
+
+    @property
+    def grpc_port(self) -> int:
+        """The server's gRPC port."""
+        return int(self.event("server.start.complete")["grpc_port"])
+
+    @property
+    def address(self) -> str:
+        """Where the server listens for gRPC."""
+        return f"{self.host}:{self.grpc_port}"
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of its metrics."""
+        start = {"stock_server": "server.start.complete", "stock_client": "client.start.complete"}[self.module]
+        return int(self.event(start)["metrics_port"])
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of that name that have these labels, 0 where there are none."""
+        text = httpx.get(f"http://{self.host}:{self.metrics_port}/metrics").raise_for_status().text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def metric_reaches(
+        self, name: str, condition: Callable[[float], object], within_seconds: float = 10.0, **labels: str
+    ) -> float:
+        """Return a metric once it meets a condition."""
+        return until_blocking(
+            lambda: self.metric(name, **labels), condition, within_seconds=within_seconds, what=f"{name} of {self.module}"
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, within_seconds: float = STOP_SECONDS) -> int:
+        """Return the exit status, once it has ended."""
+        return self.process.wait(within_seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.send(number)
+        return self.wait()
+
+
+class Services:
+    """Starts services, and ends those that still run when the test is over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: list[Service] = []
+
+    def server(self, *arguments: str, host: str = "127.0.0.1", grpc_port: int = 0) -> Service:
+        """Start a server; it may not be ready yet."""
+        ports = ["--host", host, "--grpc-port", str(grpc_port), "--metrics-port", "0"]
+        return self._start("stock_server", [*ports, *arguments], host)
+
+    def client(self, server_address: str, *arguments: str, name: str = "client") -> Service:
+        """Start a client; it may not be ready yet."""
+        own = ["--server-address", server_address, "--name", name, "--metrics-host", "127.0.0.1", "--metrics-port", "0"]
+        return self._start("stock_client", [*own, "--backoff-initial-seconds", "0.1", *arguments])
+
+    def _start(self, module: str, arguments: list[str], host: str = "127.0.0.1") -> Service:
+        service = Service(module, arguments, self._folder / f"{len(self._running)}-{module}", host)
+        self._running.append(service)
+        return service
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for service in self._running:
+            if service.process.poll() is None:
+                service.process.kill()
+                service.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running_services(folder: Path) -> Iterator[Services]:
+    """Yield a starter of services; at the end, none runs any more."""
+    services = Services(folder)
+    try:
+        yield services
+    finally:
+        services.end()
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return the environment without the services' settings, so that the tests' own are the only ones."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCK_")}
+    return {**kept, **variables}
+
+
+def free_port(*hosts: str) -> int:
+    """Return a port that is free now on all hosts (by default 127.0.0.1), for a service that must keep it."""
+    while True:
+        with socket.socket() as first:
+            first.bind((hosts[0] if hosts else "127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                for host in hosts[1:]:
+                    with socket.socket() as other:
+                        other.bind((host, port))
+            except OSError:
+                continue
+            return port
+
+
+def run_to_end(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a service that ends by itself, and return its exit status and what it wrote."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=START_SECONDS, env=clean_environment(**variables), check=False
+    )
