@@ -5,12 +5,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common, dashboard
 
-from dashboards.clients_table import clients
 from dashboards.common import (
     BLUE,
     CHOSEN,
     DATASOURCE,
     GREEN,
+    GREY,
     ORANGE,
     RED,
     AnnotationBuilder,
@@ -28,6 +28,7 @@ from dashboards.common import (
     thresholds,
 )
 from dashboards.server import servers
+from dashboards.tables import alerts, clients
 
 NAMES_SHOWN = 5
 
@@ -50,7 +51,7 @@ def build() -> dashboard.Dashboard:
                     (dropped(), 8),
                 ),
             ),
-            (9, ((clients(), 18), (alerts(), 6))),
+            (9, ((clients(), 16), (alerts(), 8))),
             servers(),
         ),
     )
@@ -116,7 +117,7 @@ def blocked() -> Panel:
     """Show for how much of the time writes are blocked."""
     return (
         answer(
-            "Time the server's writes are blocked",
+            "Server's writes blocked",
             "Share of the last minute in which the server waited to write; to the client it waits for most. "
             "Fast: 0 %. Slow: it rises to nearly 100 %: the server is held back.",
         )
@@ -137,7 +138,7 @@ def missed() -> Panel:
             "A slow client gets every update, late; what a policy drops on purpose is not missed.",
         )
         .with_target(
-            instant(f"round(sum(increase(stock_client_missed_updates_total{{{CHOSEN}}}[$__range])))", "all clients")
+            instant(f"round(sum(increase(stock_client_missed_updates_total{{{CHOSEN}}}[$__range])))", "chosen clients")
         )
         .decimals(0)
         .thresholds(thresholds((None, GREEN), (1, RED)))
@@ -175,7 +176,7 @@ def sent_and_processed() -> Panel:
             "begin at 0 with the stream. Fast: the bars are equally high all along. Slow: sent stops while processed "
             "creeps on; what lies between is in flight. With several clients their sums are shown: choose one above "
             "to see it alone.",
-            "short",
+            "none",
         )
         .with_target(query(f"sum(client:stock_updates_sent:sum{{{CHOSEN}}})", "Stock updates sent"))
         .with_target(query(f"sum(client:stock_updates_processed:sum{{{CHOSEN}}})", "Stock updates processed", "B"))
@@ -203,12 +204,12 @@ def in_flight() -> Panel:
             "Sent by the server, not yet read by the client. Fast: near 0. Slow: climbs to the predicted ceiling and "
             "stays about there, below the bound (1.5 windows and 2 updates). A client whose window is autotuned has "
             "neither, and climbs without end. Lines of the largest window of the chosen clients.",
-            "short",
+            "none",
         )
         .with_target(query(f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", "{{client}}"))
         .with_target(query(f"max(client:flowcontrol_ceiling_messages:sum{{{CHOSEN}}})", "predicted ceiling", "B"))
         .with_target(query(f"max(client:flowcontrol_bound_messages:sum{{{CHOSEN}}})", "bound", "C"))
-        .override_by_name("predicted ceiling", _dashed(ORANGE))
+        .override_by_name("predicted ceiling", _dashed(GREY))
         .override_by_name("bound", _dashed(RED))
     )
 
@@ -219,7 +220,7 @@ def sent_rate() -> Panel:
         "Sent per second, by client",
         "Fast: the pace of the server, 10 a second by default. Slow: the same until the window is full, "
         "then only as many as the client processes.",
-        "short",
+        "none",
     ).with_target(query(f"client:stock_updates_sent:rate1m{{{CHOSEN}}}", "{{client}}"))
 
 
@@ -229,7 +230,7 @@ def processed_rate() -> Panel:
         "Processed per second, by client",
         "Fast: as many as are sent. Slow: what the client's processing time allows, about 0.5 a second for the "
         "random 1, 2 or 3 s. Stopped: 0.",
-        "short",
+        "none",
     ).with_target(query(f"client:stock_updates_processed:rate1m{{{CHOSEN}}}", "{{client}}"))
 
 
@@ -265,33 +266,5 @@ def dropped() -> Panel:
         "Dropped by policy per second, by client",
         "Updates that the server did not send, as its policy says. Fast: 0. Slow: 0 with the policy pause; with "
         "conflate and drop-oldest what the client is too slow for.",
-        "short",
+        "none",
     ).with_target(query(f"client:stock_updates_dropped:rate1m{{{CHOSEN}}}", "{{client}}"))
-
-
-def alerts() -> Panel:
-    """List the alerts that fire or are about to."""
-    return (
-        dashboards.Panel()
-        .type("alertlist")
-        .title("Alerts")
-        .description(
-            "What fires now, and what will if it lasts; a click leads to the description and the runbook. "
-            "Fast: none. Slow: ConsumerHeldBack, after 2 minutes."
-        )
-        .options(
-            {
-                "alertName": "",
-                "alertInstanceLabelFilter": "",
-                "dashboardAlerts": False,
-                "datasource": "",
-                "groupBy": [],
-                "groupMode": "default",
-                "maxItems": 20,
-                "showInstances": True,
-                "sortOrder": 3,
-                "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
-                "viewMode": "list",
-            }
-        )
-    )

@@ -44,8 +44,8 @@ def instant(expr: str, legend: str = "", ref: str = "A") -> prometheus.Dataquery
     return _query(expr, ref).instant().legend_format(legend)
 
 
-def column(expr: str, ref: str) -> prometheus.Dataquery:
-    """Return a query for one column of a table."""
+def column(expr: str, ref: str = "A") -> prometheus.Dataquery:
+    """Return a query for columns of a table: one a label, and one for the value."""
     return _query(expr, ref).instant().format(PromQueryFormat.TABLE)
 
 

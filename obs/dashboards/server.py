@@ -15,7 +15,7 @@ def streams() -> Panel:
     return lines(
         "Server: streams open",
         "Fast and slow: one a client. A stalled stream stays open and costs little.",
-        "short",
+        "none",
     ).with_target(query("sum by (instance) (flowcontrol_server_streams)", "{{instance}}"))
 
 
@@ -42,7 +42,7 @@ def garbage_collection() -> Panel:
     return lines(
         "Server: garbage collections per second",
         "Collections by generation. Fast and slow: few, and level.",
-        "short",
+        "none",
     ).with_target(
-        query('rate(python_gc_collections_total{job="server"}[1m])', "{{instance}} generation {{generation}}")
+        query('sum by (generation) (rate(python_gc_collections_total{job="server"}[1m]))', "generation {{generation}}")
     )
