@@ -1,0 +1,73 @@
+"""What `compose.yaml`, `.env.example` and Grafana's configuration promise, read without Docker."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from stock_client.settings import ClientSettings
+from stock_server.settings import ServerSettings
+
+TOP = Path(__file__).parents[1]
+COMPOSE = (TOP / "compose.yaml").read_text()
+EXAMPLE = (TOP / ".env.example").read_text()
+
+# fixed in a container: their values are the topology's, or the health checks rely on them
+FIXED = {
+    "STOCK_SERVER_HOST",
+    "STOCK_SERVER_GRPC_PORT",
+    "STOCK_SERVER_METRICS_PORT",
+    "STOCK_CLIENT_METRICS_HOST",
+    "STOCK_CLIENT_METRICS_PORT",
+    "STOCK_CLIENT_RANDOM_PROCESSING_TIME",  # STOCK_CLIENT_PROCESSING says the same
+}
+
+
+@pytest.mark.parametrize(
+    ("service", "settings"), [("server", ServerSettings), ("client", ClientSettings), ("slow-client", ClientSettings)]
+)
+def test_a_service_can_be_told_every_setting_and_nothing_else(service: str, settings: type[BaseSettings]):
+    prefix = settings.model_config["env_prefix"]
+    known = {f"{prefix}{field}".upper() for field in settings.model_fields}
+    assert set(services()[service]["environment"]) == known - FIXED
+
+
+def test_the_example_names_every_variable_and_nothing_else():
+    interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
+    passed_on = set(re.findall(r"^ +([A-Z_]+):(?: #.*)?$", COMPOSE, flags=re.MULTILINE))
+    named = set(re.findall(r"^#([A-Z_]+)=", EXAMPLE, flags=re.MULTILINE))
+    assert named == (interpolated | passed_on) - {"REVISION"}
+
+
+def test_the_example_has_the_defaults():
+    values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, flags=re.MULTILINE))
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}$]*)\}", COMPOSE))
+    assert {name: values[name] for name in defaults} == defaults
+    for settings in (ServerSettings, ClientSettings):
+        told = {name: value for name, value in values.items() if name.startswith(settings.model_config["env_prefix"])}
+        parsed = settings(**{field_of(settings, name): value for name, value in told.items() if value})
+        assert parsed == settings(), "a value in .env.example is not the program's default"
+
+
+def test_whoever_opens_grafana_is_a_viewer_and_nobody_logs_in():
+    grafana = configparser.ConfigParser(interpolation=None)
+    grafana.read(TOP / "obs/grafana/grafana.ini")
+    assert grafana["auth.anonymous"]["org_role"] == "Viewer"
+    assert grafana["security"]["disable_initial_admin_creation"] == "true"
+    assert grafana["auth"]["disable_login_form"] == "true"
+    assert grafana["auth.basic"]["enabled"] == "false"
+    assert grafana["rendering"]["renderer_token"].startswith("$__file{")
+
+
+def services() -> Any:
+    return yaml.safe_load(COMPOSE)["services"]
+
+
+def field_of(settings: type[BaseSettings], variable: str) -> str:
+    return variable.removeprefix(settings.model_config["env_prefix"]).lower()
