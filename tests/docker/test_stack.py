@@ -47,6 +47,12 @@ def test_prometheus_takes_its_configuration_and_the_rules(stack: Any):
     stack("exec", "-T", "prometheus", "promtool", "check", "config", "--lint-fatal", "/etc/prometheus/prometheus.yml")
 
 
+def test_the_rules_do_what_their_tests_say(stack: Any):
+    # promtool keeps the series of its tests in files, and the file system is read-only
+    here = ("exec", "-T", "-e", "TMPDIR=/prometheus", "prometheus", "sh", "-c")
+    assert "SUCCESS" in stack(*here, "promtool test rules /etc/prometheus/tests/*.yml")
+
+
 def test_every_target_is_up(prometheus: Any):
     expected = [("client", "up"), ("client", "up"), ("server", "up")]
     until_blocking(
