@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+
 from processes import Service, Services, free_port
 from waiting import until_blocking
 
@@ -128,7 +129,9 @@ def test_a_client_that_is_killed_and_started_again_has_one_stream(services: Serv
 def test_a_client_goes_over_to_another_address_of_its_server(services: Services):
     """Two servers on one port number, at two addresses, as a name with two addresses in DNS would give."""
     port = free_port("127.0.0.1", "127.0.0.2")
-    servers = [services.server("--update-interval-seconds", "0.05", host=f"127.0.0.{n}", grpc_port=port) for n in (1, 2)]
+    servers = [
+        services.server("--update-interval-seconds", "0.05", host=f"127.0.0.{n}", grpc_port=port) for n in (1, 2)
+    ]
     for server in servers:
         server.event("server.start.complete")
     client = services.client(f"ipv4:///127.0.0.1:{port},127.0.0.2:{port}")
@@ -136,4 +139,3 @@ def test_a_client_goes_over_to_another_address_of_its_server(services: Services)
     (serving,) = [server for server in servers if server.metric(STREAMS) == 1]
     serving.stop(signal.SIGKILL)
     client.event("stream.resume.complete", within_seconds=5)
-

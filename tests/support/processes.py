@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
 from waiting import until_blocking
 
 START_SECONDS = 20.0
@@ -86,7 +87,10 @@ class Service:
     ) -> float:
         """Return a metric once it meets a condition."""
         return until_blocking(
-            lambda: self.metric(name, **labels), condition, within_seconds=within_seconds, what=f"{name} of {self.module}"
+            lambda: self.metric(name, **labels),
+            condition,
+            within_seconds=within_seconds,
+            what=f"{name} of {self.module}",
         )
 
     def send(self, number: signal.Signals) -> None:
