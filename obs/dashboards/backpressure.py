@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common, dashboard
 
@@ -51,7 +52,8 @@ def build() -> dashboard.Dashboard:
                     (dropped(), 8),
                 ),
             ),
-            (9, ((clients(), 16), (alerts(), 8))),
+            (9, ((clients(), 24),)),
+            (6, ((alerts(), 24),)),
             servers(),
         ),
     )
@@ -87,6 +89,7 @@ def held_back() -> Panel:
         .with_target(instant(f"topk({NAMES_SHOWN}, {slow})", "{{client}}"))
         .with_target(instant(f"count({slow}) - {NAMES_SHOWN} > 0", "and more", "B"))
         .orientation(common.VizOrientation.HORIZONTAL)
+        .text(common_builders.VizTextDisplayOptions().title_size(15).value_size(15))
         .mappings([state_mapping()])
         .override_by_name("and more", properties(mappings=[], color={"mode": "fixed", "fixedColor": ORANGE}))
         .thresholds(thresholds((None, GREEN), (2, ORANGE), (3, RED)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, histogram
+from itertools import pairwise
+
+from grafana_foundation_sdk.builders import bargauge
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.models import common, dashboard
 
@@ -30,7 +32,8 @@ from dashboards.common import (
 )
 from dashboards.server import servers
 
-QUANTILES = ((0.5, "half of them"), (0.9, "90 %"), (0.99, "99 %"), (1, "all"))
+QUANTILES = ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"), (1, "most"))
+"""Shares of all, and what that share has at most is called."""
 
 
 def build() -> dashboard.Dashboard:
@@ -43,7 +46,7 @@ def build() -> dashboard.Dashboard:
             (4, ((clients_by_state(), 10), (sent(), 4), (processed(), 4), (in_flight(), 3), (missed(), 3))),
             (7, ((states_over_time(), 12), (rates(), 12))),
             (9, ((most_blocked(), 12), (most_in_flight(), 12))),
-            (8, ((in_flight_spread(), 12), (in_flight_histogram(), 12))),
+            (8, ((in_flight_spread(), 12), (ceiling_use_spread(), 12))),
             (8, ((age_heatmap("client:stock_update_age_seconds_bucket:rate1m"), 12), (age_spread(), 12))),
             servers(),
         ),
@@ -146,14 +149,13 @@ def rates() -> Panel:
     )
 
 
-def _top(title: str, description: str, expr: str) -> bargauge.Panel:
+def _bars(title: str, description: str) -> bargauge.Panel:
     return (
         bargauge.Panel()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
         .interval(SCRAPE_INTERVAL)
-        .with_target(instant(expr, "{{client}}"))
         .reduce_options(last())
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
@@ -167,10 +169,15 @@ def _top(title: str, description: str, expr: str) -> bargauge.Panel:
 def most_blocked() -> Panel:
     """Name those for whom the server waits most."""
     return (
-        _top(
+        _bars(
             "Top 10 held-back clients, by time blocked",
             "Those for whom the server waited the largest share of the last minute. Fast: none. Slow: the slow ones.",
-            "sort_desc(topk(10, client:flowcontrol_blocked:ratio_rate1m and client:flowcontrol_state:code >= 2))",
+        )
+        .with_target(
+            instant(
+                "sort_desc(topk(10, client:flowcontrol_blocked:ratio_rate1m and client:flowcontrol_state:code >= 2))",
+                "{{client}}",
+            )
         )
         .unit("percentunit")
         .decimals(0)
@@ -182,12 +189,12 @@ def most_blocked() -> Panel:
 def most_in_flight() -> Panel:
     """Name those with most in flight."""
     return (
-        _top(
+        _bars(
             "Top 10 clients, by use of the predicted ceiling",
             "In flight in percent of the ceiling. Fast: near 0. Slow: about 100 %, at most 150 %. "
             "Autotuned clients have no ceiling: they are in the spread below.",
-            "sort_desc(topk(10, client:flowcontrol_ceiling_use:ratio))",
         )
+        .with_target(instant("sort_desc(topk(10, client:flowcontrol_ceiling_use:ratio))", "{{client}}"))
         .unit("percentunit")
         .decimals(0)
         .max(1.5)
@@ -198,7 +205,7 @@ def most_in_flight() -> Panel:
 def in_flight_spread() -> Panel:
     """Show how in-flight updates are spread over the clients, over time."""
     panel = lines(
-        "In flight: how many updates have so many of the clients at most",
+        "In flight, spread over the clients",
         "Fast: all lines near 0. Slow: the upper lines climb to the ceiling; the more lines, the more slow clients.",
         "short",
     )
@@ -207,21 +214,19 @@ def in_flight_spread() -> Panel:
     return panel
 
 
-def in_flight_histogram() -> Panel:
-    """Show how in-flight updates are spread over the clients, now."""
-    return (
-        histogram.Panel()
-        .title("In flight now: clients by updates")
-        .description("Fast: one bar at the left. Slow: a second group about the ceiling.")
-        .datasource(DATASOURCE)
-        .interval(SCRAPE_INTERVAL)
-        .with_target(instant("client:flowcontrol_in_flight_messages:sum", "{{client}}"))
-        .combine(True)
-        .bucket_size(50)
-        .fill_opacity(70)
-        .line_width(1)
+def ceiling_use_spread() -> Panel:
+    """Count the clients by how much of their ceiling they use, now."""
+    use = "client:flowcontrol_ceiling_use:ratio"
+    panel = (
+        _bars("Clients by use of the predicted ceiling", "Fast: all in the first bar. Slow: the slow ones about 100 %.")
+        .decimals(0)
         .color_scheme(color(BLUE))
-        .legend(common_builders.VizLegendOptions().show_legend(False))
+    )
+    for number, (low, high) in enumerate(pairwise((0, 0.1, 0.5, 0.9, 1.1, 1.5))):
+        expr = f"count({use} >= {low} and {use} < {high}) or vector(0)"
+        panel.with_target(instant(expr, f"{low:.0%} to {high:.0%}", f"U{number}"))
+    return panel.with_target(instant(f"count({use} >= 1.5) or vector(0)", "150% and more", "V")).with_target(
+        instant("count(client:flowcontrol_window_bytes:sum == 0) or vector(0)", "autotuned", "W")
     )
 
 
@@ -229,7 +234,7 @@ def age_spread() -> Panel:
     """Show how old the data is, over all clients."""
     panel = logarithmic(
         lines(
-            "Age when processed: of so many of the updates at most",
+            "Age when processed, spread over the updates",
             "Fast: all lines at a few milliseconds. Slow: the upper lines climb to minutes.",
             "s",
         )

@@ -24,14 +24,14 @@ from dashboards.common import (
 )
 
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("State", f"client:flowcontrol_state:code{{{CHOSEN}}}", {"custom__width": 95}),
-    ("Sent", f"client:stock_updates_sent:sum{{{CHOSEN}}}", {"custom__width": 75}),
-    ("Processed", f"client:stock_updates_processed:sum{{{CHOSEN}}}", {"custom__width": 90}),
-    ("In flight", f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", {"custom__width": 80}),
-    ("Blocked", f"client:flowcontrol_blocked:ratio_rate1m{{{CHOSEN}}}", {"unit": "percentunit", "custom__width": 80}),
-    ("Age", f"client:stock_update_age_seconds:mean1m{{{CHOSEN}}}", {"unit": "s", "decimals": 1, "custom__width": 85}),
-    ("Missed", f"round(increase(stock_client_missed_updates_total{{{CHOSEN}}}[$__range]))", {"custom__width": 75}),
-    ("Reconnects", f"round(increase(stock_client_reconnects_total{{{CHOSEN}}}[$__range]))", {"custom__width": 100}),
+    ("State", f"client:flowcontrol_state:code{{{CHOSEN}}}", {}),
+    ("Sent", f"client:stock_updates_sent:sum{{{CHOSEN}}}", {}),
+    ("Processed", f"client:stock_updates_processed:sum{{{CHOSEN}}}", {}),
+    ("In flight", f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", {}),
+    ("Blocked", f"client:flowcontrol_blocked:ratio_rate1m{{{CHOSEN}}}", {"unit": "percentunit"}),
+    ("Age", f"client:stock_update_age_seconds:mean1m{{{CHOSEN}}}", {"unit": "s", "decimals": 1}),
+    ("Missed", f"round(increase(stock_client_missed_updates_total{{{CHOSEN}}}[$__range]))", {}),
+    ("Reconnects", f"round(increase(stock_client_reconnects_total{{{CHOSEN}}}[$__range]))", {}),
 )
 """Of the table of clients: name, query and properties."""
 
@@ -91,14 +91,13 @@ def clients() -> Panel:
     names = {f"Value #{ref}": name for ref, (name, _, _) in zip(refs, COLUMNS, strict=True)}
     panel.with_transformation(_organize({"client": "Client", **names}))
     for name, _, values in COLUMNS:
-        if values:
-            panel.override_by_name(name, properties(**values))
+        panel.override_by_name(name, properties(custom__width=115, **values))
     missed_steps = [{"value": None, "color": GREY}, {"value": 1, "color": RED}]
     return (
         panel.decimals(0)
         .no_value("-")
         .align(common.FieldTextAlignment.RIGHT)
-        .override_by_name("Client", properties(custom__align="left", custom__minWidth=130))
+        .override_by_name("Client", properties(custom__align="left", custom__minWidth=200))
         .override_by_name(
             "State", [*properties(mappings=[state_mapping()], custom__align="center"), *_cell("color-background")]
         )
@@ -118,20 +117,20 @@ def alerts() -> Panel:
             "pending": dashboard.ValueMappingResult(text="pending", color=ORANGE, index=1),
         }
     )
-    names = {"alertstate": "State", "alertname": "Alert", "about": "About", "Value": "Since"}
+    names = {"alertstate": "State", "alertname": "Alert", "about": "About", "severity": "Severity", "Value": "Since"}
     return (
         _table(
             "Alerts",
             "What fires now, and what will fire if it lasts. What each alert means and what to do: docs/runbook.md. "
             "Fast: none. Slow: ConsumerHeldBack, after 2 minutes.",
         )
-        .with_target(column(f"sum by (alertstate, alertname, about) ({ALERTS})"))
+        .with_target(column(f"sum by (alertstate, alertname, about, severity) ({ALERTS})"))
         .with_transformation(_organize(names))
         .no_value("none")
         .override_by_name(
             "State",
-            [*properties(mappings=[states], custom__align="center", custom__width=80), *_cell("color-background")],
+            [*properties(mappings=[states], custom__align="center", custom__width=115), *_cell("color-background")],
         )
-        .override_by_name("Since", properties(unit="dateTimeFromNow", custom__width=110))
+        .override_by_name("Since", properties(unit="dateTimeFromNow", custom__width=160))
         .sort_by([common_builders.TableSortByFieldState().display_name("State")])
     )
