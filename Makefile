@@ -59,6 +59,9 @@ compose-answers:
 	@$(COMPOSE) ls --quiet >/dev/null 2>&1 || \
 	  { echo "make $(MAKECMDGOALS): Docker is installed, but its engine does not answer; is it started?" >&2; exit 2; }
 
+demo-policies: .venv/ready ## Prove what each policy for slow consumers costs, without Docker
+	@$(BIN)/lab demo-policies
+
 test: .venv/ready ## Run all tests; those that need Docker skip where there is none
 	@$(BIN)/pytest
 

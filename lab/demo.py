@@ -58,13 +58,23 @@ class DemoSettings(CommandSettings):
 def main(arguments: Sequence[str]) -> int:
     """Play the demo; return 0 where all claims hold, 1 where one does not."""
     settings = load_settings(DemoSettings, arguments)
-    console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
+    console = new_console()
     try:
         verdict = asyncio.run(play(settings, console))
     except ServiceFailedError as error:
         exit_with("lab demo", str(error))
+    return finish(verdict, console, settings.out)
+
+
+def new_console() -> Console:
+    """Return a console as wide as the terminal; wide enough for the table where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
+
+
+def finish(verdict: Verdict, console: Console, out: Path) -> int:
+    """Print the verdict and where to find it; return the exit status."""
     verdict.print_table(console)
-    console.print(f"chart {settings.out / 'chart.png'}  verdict {settings.out / 'verdict.json'}", highlight=False)
+    console.print(f"chart {out / 'chart.png'}  verdict {out / 'verdict.json'}", highlight=False)
     console.print("[green]All claims hold.[/]" if verdict.passed else "[bold red]Not all claims hold.[/]")
     return 0 if verdict.passed else 1
 
@@ -76,6 +86,7 @@ async def play(settings: DemoSettings, console: Console) -> Verdict:
     padding_bytes = max(0, settings.window_bytes // UPDATES_IN_A_WINDOW - wire_bytes(largest_update_bytes(0)))
     message_bytes = largest_update_bytes(padding_bytes)
     ceiling = window.ceiling_messages(message_bytes) or 0
+    ceiling_bytes = window.ceiling_bytes(message_bytes)
     logs = settings.out / "logs"
     verdicts: list[ActVerdict] = []
     panels: list[Panel] = []
@@ -91,7 +102,7 @@ async def play(settings: DemoSettings, console: Console) -> Verdict:
                 client = ("--processing", cast.processing, "--window-bytes", str(cast.window), "--no-log-updates")
                 async with run_client(logs, cast.name, server, *client) as process:
                     for act, samples in await _play_cast(cast, Sampler(http, server, process), progress, shown_ceiling):
-                        judged = judge(act, samples, window.ceiling_bytes(message_bytes))
+                        judged = ActVerdict.of(act.name, samples, act.claims(samples), ceiling_bytes)
                         verdicts.append(judged)
                         panels.append(Panel(act.name, act.title, samples, shown_ceiling, judged.passed))
     verdict = Verdict(all(act.passed for act in verdicts), settings.window_bytes, verdicts)
@@ -120,22 +131,6 @@ async def _play_cast(
             progress.show(act.name, samples, ceiling)
         played.append((act, samples))
     return played
-
-
-def judge(act: Act, samples: Sequence[Sample], ceiling_bytes: int | None) -> ActVerdict:
-    """Return the verdict on an act's samples."""
-    claims = act.claims(samples)
-    return ActVerdict(
-        name=act.name,
-        passed=all(claim.passed for claim in claims),
-        sent=samples[-1].sent,
-        received=samples[-1].received,
-        missed=samples[-1].missed,
-        in_flight_max=max(sample.in_flight for sample in samples),
-        in_flight_bytes_max=max(sample.in_flight_bytes for sample in samples),
-        ceiling_bytes=ceiling_bytes,
-        claims=claims,
-    )
 
 
 def largest_update_bytes(padding_bytes: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import plotext
@@ -14,6 +14,7 @@ from lab.samples import Sample
 
 CHART_ROWS = 16
 SECONDS_BETWEEN_LINES = 1.0
+SECONDS_BETWEEN_TABLES = 5.0
 
 
 class Progress:
@@ -52,6 +53,20 @@ class Progress:
         elif last.at_seconds - self._printed_at >= SECONDS_BETWEEN_LINES or self._printed_at > last.at_seconds:
             self._printed_at = last.at_seconds
             self._console.print(f"  {line}", highlight=False)
+
+    def show_all(self, samples: Mapping[str, Sequence[Sample]]) -> None:
+        """Show clients side by side, a line each."""
+        lines = [
+            f"{name:<12} made {last.produced:>6,}  sent {last.sent:>6,}  dropped {last.dropped:>6,}  "
+            f"processed {last.processed:>6,}  data {last.working_age_seconds:.1f} s old"
+            for name, last in ((name, taken[-1]) for name, taken in samples.items())
+        ]
+        now = next(iter(samples.values()))[-1].at_seconds
+        if self._live:
+            self._live.update(Text("\n".join(lines)), refresh=True)
+        elif now - self._printed_at >= SECONDS_BETWEEN_TABLES:
+            self._printed_at = now
+            self._console.print(f"after {now:.0f} s", *lines, sep="\n  ", highlight=False)
 
     def _chart(self, samples: Sequence[Sample], ceiling_updates: int | None) -> str:
         seconds = [sample.at_seconds for sample in samples]

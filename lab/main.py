@@ -9,6 +9,10 @@ from servicekit.errors import exit_with
 
 COMMANDS = {
     "demo": "Prove backpressure in a minute: real server, real clients, on loopback",
+    "verify": "Prove the same on a running stack, by what Prometheus has recorded",
+    "scenario": "Replay one of the two original experiments: the fast or the slow client, five minutes",
+    "snapshot": "Save a dashboard and its panels as pictures, through Grafana",
+    "demo-policies": "Prove what each policy for slow consumers costs, in half a minute",
 }
 
 

@@ -25,6 +25,14 @@ class Sample:
     processed: int
     missed: int
     repeated: int
+    dropped_seen: int
+    """Updates that the client knows the server has left out for it."""
+    reconnects: int
+    working_age_seconds: float
+    """Age of the update that the client is processing; 0 while it waits for one."""
+    produced: int
+    dropped: int
+    waiting: int
     blocked_seconds: float
     blocked_now_seconds: float
     server_memory_bytes: int
@@ -67,6 +75,12 @@ class Sampler:
             processed=int(client.get("stock_updates_received_total", 0)),
             missed=int(client.get("stock_client_missed_updates_total", 0)),
             repeated=int(client.get("stock_client_repeated_updates_total", 0)),
+            dropped_seen=int(client.get("stock_client_dropped_updates_total", 0)),
+            reconnects=int(client.get("stock_client_reconnects_total", 0)),
+            working_age_seconds=client.get("stock_client_working_age_seconds", 0.0),
+            produced=int(server.get("flowcontrol_server_produced_messages_total", 0)),
+            dropped=int(server.get("flowcontrol_server_dropped_messages_total", 0)),
+            waiting=int(server.get("flowcontrol_server_waiting_messages", 0)),
             blocked_seconds=server.get("flowcontrol_server_write_blocked_seconds_total", 0.0),
             blocked_now_seconds=server.get("flowcontrol_server_write_blocked_now_seconds", 0.0),
             server_memory_bytes=int(server.get("process_resident_memory_bytes", 0)),

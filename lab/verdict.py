@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from lab.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def at_least(claim: str, measured: float, limit: float, unit: str = "") -> Claim
 
 
 def _figure(number: float, unit: str = "") -> str:
+    if math.isnan(number):
+        return "no data"
     text = (
         f"{number:,.0f}" if float(number).is_integer() else f"{number:,.3g}" if abs(number) < 100 else f"{number:,.0f}"
     )
@@ -56,6 +61,22 @@ class ActVerdict:
     in_flight_bytes_max: int
     ceiling_bytes: int | None
     claims: Sequence[Claim]
+
+    @classmethod
+    def of(cls, name: str, samples: Sequence[Sample], claims: Sequence[Claim], ceiling_bytes: int | None) -> ActVerdict:
+        """Return the verdict of claims on an act's samples, with the figures that every act has."""
+        last = samples[-1]
+        return cls(
+            name=name,
+            passed=all(claim.passed for claim in claims),
+            sent=last.sent,
+            received=last.received,
+            missed=last.missed,
+            in_flight_max=max(sample.in_flight for sample in samples),
+            in_flight_bytes_max=max(sample.in_flight_bytes for sample in samples),
+            ceiling_bytes=ceiling_bytes,
+            claims=claims,
+        )
 
 
 @dataclass(frozen=True)

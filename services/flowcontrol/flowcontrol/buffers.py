@@ -108,7 +108,8 @@ class DropOldestBuffer(StreamBuffer[Message]):
 class DisconnectBuffer(DropOldestBuffer[Message]):
     """Holds the last `most_messages` messages; calls `on_overdue` once it has been full for `patience_seconds`.
 
-    The call brings the seconds for which it has been full. It is due when a message comes that finds no room.
+    The call brings the seconds for which it has been full. It is due when a message comes that finds no room. A buffer
+    stays full until half of it has been taken: room for one message more is no sign of a client that catches up.
     """
 
     def __init__(
@@ -139,5 +140,7 @@ class DisconnectBuffer(DropOldestBuffer[Message]):
         return dropped
 
     def _take(self) -> Message:
-        self._full_since = None
-        return super()._take()
+        message = super()._take()
+        if len(self) <= self._most_messages // 2:
+            self._full_since = None
+        return message
