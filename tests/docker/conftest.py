@@ -54,20 +54,20 @@ class Compose:
 
     def config(self, **settings: str) -> Any:
         """Return the whole configuration, with more settings in `.env`."""
-        self._env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self.configure(settings)
         try:
             return json.loads(self("config", "--format", "json"))
         finally:
-            self.configure()
+            self.configure(SETTINGS)
 
     @staticmethod
     def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
         """Do what `docker` does, for tests that have this fixture."""
         return docker(*arguments)
 
-    def configure(self) -> None:
-        """Write the settings of the tests."""
-        self._env_file.write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
+    def configure(self, settings: dict[str, str]) -> None:
+        """Write these settings to `.env`."""
+        self._env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def containers(self) -> dict[str, Any]:
         """Return what Docker knows of each container, by its name without the project's."""
@@ -113,7 +113,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Compose:
     if problem:
         pytest.skip(problem)
     compose = Compose(tmp_path_factory.mktemp("compose") / ".env")
-    compose.configure()
+    compose.configure(SETTINGS)
     return compose
 
 
