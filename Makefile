@@ -7,7 +7,7 @@ PACKAGES := proto services/flowcontrol services/servicekit services/server servi
 WINDOW_BYTES ?= 65535
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers
+.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,12 @@ lint: .venv/ready ## Check style and types
 
 proto: .venv/ready ## Generate the Python code of the contract anew
 	@cd proto && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. stockservice/stock.proto
+
+dashboards: .venv/ready ## Compile the dashboards to the JSON that Grafana is provisioned from
+	@cd obs && ../$(BIN)/python -m dashboards
+
+rules: .venv/ready ## Check and test the recording rules and alerts, with promtool or its image
+	@$(BIN)/pytest tests/obs/test_rules.py
 
 lock: .venv/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv

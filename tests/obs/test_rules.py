@@ -1,0 +1,68 @@
+"""The rules themselves, by promtool and its tests in obs/prometheus/tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from observed import MADE_BY_PROMETHEUS, OBS, RULE_TESTS, RULES, declared_metrics, metric_names, rules
+from prometheus_tools import command
+
+ALERTS = rules("alert")
+RECORDED = rules("record")
+
+
+@pytest.fixture
+def promtool(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # promtool keeps the series of its tests in files
+    start = command("promtool", OBS)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run((*start, *arguments), capture_output=True, text=True, check=False, timeout=50)
+
+    return run
+
+
+def test_promtool_finds_no_fault_in_the_rules(promtool):
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, sorted(RULES.glob("*.yml"))))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_rules_do_what_their_tests_say(promtool):
+    tests = sorted(RULE_TESTS.glob("*.yml"))
+    tested = promtool("test", "rules", *map(str, tests))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert (tested.stdout + tested.stderr).count("SUCCESS") == len(tests)
+
+
+@pytest.mark.parametrize(("name", "rule"), [*RECORDED.items(), *ALERTS.items()])
+def test_rules_read_only_what_is_declared_or_recorded_above_them(name, rule):
+    above = list(RECORDED)[: list(RECORDED).index(name)] if name in RECORDED else list(RECORDED)
+    assert metric_names(rule["expr"]) - declared_metrics() - MADE_BY_PROMETHEUS <= set(above)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_names_tell_level_metric_and_operation(name):
+    assert re.fullmatch(r"(client|instance):[a-z0-9_]+:[a-z0-9_]+", name)
+
+
+def cases(alert: str) -> list[dict[str, Any]]:
+    files = [yaml.safe_load(path.read_text()) for path in RULE_TESTS.glob("*.yml")]
+    tests = [case for file in files for test in file["tests"] for case in test.get("alert_rule_test", [])]
+    return [case for case in tests if case["alertname"] == alert]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_is_tested_on_both_sides_of_its_hold_time(alert):
+    def seconds(time: str) -> int:
+        parts = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", time)
+        assert parts, time
+        return int(parts[1] or 0) * 60 + int(parts[2] or 0)
+
+    firing = {seconds(case["eval_time"]) for case in cases(alert) if case.get("exp_alerts")}
+    silent = {seconds(case["eval_time"]) for case in cases(alert) if not case.get("exp_alerts")}
+    assert any(time - 5 in silent for time in firing), f"silent at {silent}, firing at {firing}"

@@ -1,0 +1,97 @@
+"""Prometheus and promtool for tests: the programs on PATH, else those of the image that Compose runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from processes import free_port
+from waiting import until_blocking
+
+TOP = Path(__file__).parents[2]
+RULES = TOP / "obs" / "prometheus"
+DOCKER = shutil.which("docker")
+
+
+def image() -> str:
+    """Return the image that `compose.yaml` names by default."""
+    found = re.search(r"\$\{PROMETHEUS_IMAGE:-(\S+)\}", (TOP / "compose.yaml").read_text())
+    assert found, "compose.yaml names no image of Prometheus"
+    return found[1]
+
+
+def command(program: str, *folders: Path) -> list[str]:
+    """Return the start of a command that runs `program`, which sees these folders under their own paths.
+
+    Skips the test where there is neither the program nor its image, and fails it there where CI=true.
+    """
+    if found := shutil.which(program):
+        return [found]
+    if DOCKER is not None and _answers(DOCKER, "image", "inspect", image()):
+        mounts = [part for folder in folders for part in ("-v", f"{folder}:{folder}")]
+        user = f"{os.getuid()}:{os.getgid()}"
+        return [DOCKER, "run", "--rm", "--network=host", f"--user={user}", *mounts, f"--entrypoint={program}", image()]
+    problem = f"no {program} on PATH, and no Docker image {image()}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(problem)
+    pytest.skip(problem)
+
+
+def _answers(*arguments: str) -> bool:
+    try:
+        return subprocess.run(arguments, capture_output=True, check=False, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+class Prometheus:
+    """A running Prometheus, asked over its HTTP API."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def get(self, path: str, **parameters: str | float) -> Any:
+        """Return the data of an answer. Raises AssertionError with Prometheus' complaint."""
+        answer = self._http.get(f"/api/v1/{path}", params=parameters)
+        assert answer.is_success, f"{parameters}: {answer.text}"
+        return answer.json()["data"]
+
+    def query(self, expr: str) -> list[Any]:
+        """Return the series that a query has now."""
+        return list(self.get("query", query=expr)["result"])
+
+    def by_client(self, expr: str) -> dict[str, float]:
+        """Return the value that a query has now for each client."""
+        return {each["metric"]["client"]: float(each["value"][1]) for each in self.query(expr)}
+
+
+@contextmanager
+def running_prometheus(folder: Path, configuration: str) -> Iterator[Prometheus]:
+    """Run Prometheus on a configuration, with its data in `folder`, until it is no longer needed."""
+    config = folder / "prometheus.yml"
+    config.write_text(configuration)
+    port = free_port()
+    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+    with (folder / "prometheus.log").open("w") as log:
+        process = subprocess.Popen([*command("prometheus", folder), *arguments], stdout=log, stderr=log)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+                until_blocking(
+                    lambda: http.get("/-/ready").is_success,
+                    within_seconds=20,
+                    retry_on=httpx.HTTPError,
+                    what=f"Prometheus is ready: {(folder / 'prometheus.log')}",
+                )
+                yield Prometheus(http)
+        finally:
+            process.terminate()
+            process.wait(20)
