@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 import time
 
 import grpc
@@ -15,7 +17,7 @@ from flowcontrol.identity import CLIENT_NAME_KEY
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
-from processes import Services, free_port
+from processes import Services, clean_environment, free_port
 from waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -114,3 +116,20 @@ def test_a_client_waits_for_a_server_that_is_not_there_yet(services: Services):
     client.event("stream.open.complete")
     waits = [event["reconnect_in_seconds"] for event in client.events("stream.end")]
     assert all(seconds <= 0.1 * 2**attempt for attempt, seconds in enumerate(waits)), "exponential, from 0.1 s"
+
+
+def test_a_client_whose_log_nobody_takes_any_more_ends_without_a_traceback(services: Services):
+    """As in `stock-client | head`."""
+    server = services.server("--update-interval-seconds", "0.01")
+    command = [sys.executable, "-m", "stock_client", "--server-address", server.address]
+    client = subprocess.Popen(
+        [*command, "--metrics-host", "127.0.0.1", "--metrics-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+    )
+    with client:
+        assert b"client.start.complete" in client.stdout.readline()
+        client.stdout.close()
+        assert client.wait(10) == 1
+        assert client.stderr.read() == b""

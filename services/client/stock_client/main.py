@@ -7,11 +7,10 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlClientInterceptor
-from servicekit.errors import exit_with
-from servicekit.lifetime import stop_on_signals
+from servicekit.lifetime import run_to_end, stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
-from servicekit.settings import load_settings, names_of
+from servicekit.settings import exit_for_address, load_settings
 from stock_client.connection import open_channel, read_for_ever
 from stock_client.metrics import ClientMetrics
 from stock_client.settings import ClientSettings
@@ -25,7 +24,7 @@ def main() -> None:
     """Run the stock client; the command `stock-client`."""
     settings = load_settings(ClientSettings)
     configure_logging(settings, service="client")
-    asyncio.run(run(settings))
+    run_to_end(run(settings))
 
 
 async def run(settings: ClientSettings) -> None:
@@ -38,7 +37,7 @@ async def run(settings: ClientSettings) -> None:
     try:
         metrics_port = serve_metrics(registry, settings.metrics_host, settings.metrics_port)
     except OSError as error:
-        exit_with("stock-client", f"{names_of(ClientSettings, 'metrics_port')}: {error}; takes a free port")
+        exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 
     async with open_channel(settings, interceptor) as channel:
         reader = StreamReader(

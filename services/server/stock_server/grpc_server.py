@@ -26,7 +26,8 @@ def build(
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     channelz.add_channelz_servicer(server)
     reflection.enable_server_reflection(SERVICES, server)
-    address = f"{settings.host}:{settings.grpc_port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.grpc_port}"
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

@@ -7,11 +7,10 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlServerInterceptor, Thresholds
-from servicekit.errors import exit_with
-from servicekit.lifetime import stop_on_signals
+from servicekit.lifetime import run_to_end, stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
-from servicekit.settings import load_settings, names_of
+from servicekit.settings import exit_for_address, load_settings
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build, set_health
 from stock_server.metrics import register_metrics
@@ -28,7 +27,7 @@ def main() -> None:
     """Run the stock server; the command `stock-server`."""
     settings = load_settings(ServerSettings)
     configure_logging(settings, service="server")
-    asyncio.run(serve(settings))
+    run_to_end(serve(settings))
 
 
 async def serve(settings: ServerSettings) -> None:
@@ -44,7 +43,7 @@ async def serve(settings: ServerSettings) -> None:
     try:
         metrics_port = serve_metrics(registry, settings.host, settings.metrics_port)
     except OSError as error:
-        exit_with("stock-server", f"{names_of(ServerSettings, 'metrics_port')}: {error}")
+        exit_for_address(ServerSettings, "host", "metrics_port", error)
 
     def new_sources() -> list[StockSource]:
         return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
@@ -54,7 +53,7 @@ async def serve(settings: ServerSettings) -> None:
     try:
         server, grpc_port, health_service = build(settings, service, interceptor)
     except OSError as error:
-        exit_with("stock-server", f"{names_of(ServerSettings, 'grpc_port')}: {error}; takes a free port")
+        exit_for_address(ServerSettings, "host", "grpc_port", error)
 
     await server.start()
     await set_health(health_service, serving=True)

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+from collections.abc import Coroutine
+
+
+def run_to_end(service: Coroutine[None, None, None]) -> None:
+    """Run a service in an event loop of its own. Ends with exit status 1 once nobody takes its log any more."""
+    try:
+        asyncio.run(service)
+    except BrokenPipeError:
+        # Python flushes standard output once more when it ends, which would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 def stop_on_signals() -> asyncio.Event:

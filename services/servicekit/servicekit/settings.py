@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
@@ -59,6 +61,14 @@ def load_settings(settings_type: type[Settings], arguments: Sequence[str] | None
         exit_with(program, _first_problem(settings_type, error))
 
 
+def exit_for_address(settings_type: type[BaseSettings], host: str, port: str, error: OSError) -> NoReturn:
+    """End the program because it cannot listen, with one line that names the setting at fault: host or port."""
+    program = str(settings_type.model_config.get("cli_prog_name"))
+    at_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+    field, takes = (host, "an address of this host") if at_host else (port, "a free port")
+    exit_with(program, f"{names_of(settings_type, field)}: {error.strerror or error}; it takes: {takes}")
+
+
 def names_of(settings_type: type[BaseSettings], field: str) -> str:
     """Return the flag and the variable of a field, as a user types them."""
     return f"--{field.replace('_', '-')} ({_variable(settings_type, field)})"
@@ -84,4 +94,5 @@ def _first_problem(settings_type: type[BaseSettings], error: ValidationError) ->
     field = str(problem["loc"][0])
     info = settings_type.model_fields.get(field)
     takes = f"; it takes: {info.description}" if info is not None else ""
-    return f"{names_of(settings_type, field)}: {reason}, got {problem['input']!r}{takes}"
+    got = "" if "; got " in reason else f", got {problem['input']!r}"
+    return f"{names_of(settings_type, field)}: {reason}{got}{takes}"
