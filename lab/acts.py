@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowcontrol import Window, wire_bytes
+from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 from lab.samples import Sample
 from lab.verdict import Claim, at_least, at_most, between
 
@@ -19,9 +20,6 @@ KEEPS_UP_WITHIN_UPDATES = UPDATES_PER_SECOND // 10
 
 HELD_AFTER_SECONDS = 1.0
 """A client is held back at the latest when a write has been blocked for so long."""
-
-AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
-"""Where grpc's own tuning of the window ends (measured with grpcio 1.85, see docs/how-it-works.md)."""
 
 MEMORY_STAYS_WITHIN_BYTES = 4 * 2**20
 """A server that buffered for the slow client would pass this; one that does not moves by the odd allocator page."""
@@ -138,17 +136,17 @@ class Checks:
     def unbounded(self, samples: Samples) -> list[Claim]:
         """Claim that without a fixed window what is in flight passes the bound, and goes on growing."""
         most = _most(samples, _in_flight_bytes)
-        if self._bound_bytes >= AUTOTUNED_STOPS_AT_BYTES:
+        if self._bound_bytes >= AUTOTUNED_ENDS_AT_BYTES:
             return [
                 at_most("in flight: less than in this window, by grpc's own limit", most, self._bound_bytes, "bytes")
             ]
         claims = [at_least("in flight passes the bound", most, self._bound_bytes + 1, "bytes")]
-        if most < 0.9 * AUTOTUNED_STOPS_AT_BYTES:
+        if most < 0.9 * AUTOTUNED_ENDS_AT_BYTES:
             grown = samples[-1].in_flight_bytes - samples[len(samples) * 2 // 3].in_flight_bytes
             claims.append(at_least("and still grows, in the last third by", grown, self._window_bytes // 10, "bytes"))
         else:
             claims.append(
-                at_least("and ends where grpc's own tuning does", most, 0.9 * AUTOTUNED_STOPS_AT_BYTES, "bytes")
+                at_least("and ends where grpc's own tuning does", most, 0.9 * AUTOTUNED_ENDS_AT_BYTES, "bytes")
             )
         return claims
 

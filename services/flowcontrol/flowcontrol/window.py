@@ -16,6 +16,9 @@ LARGEST_WINDOW_BYTES = 2**31 - 1
 DEFAULT_WINDOW_BYTES = 65_535
 """Initial window of HTTP/2 (RFC 9113, section 6.5.2)."""
 
+AUTOTUNED_ENDS_AT_BYTES = 4 * 2**20
+"""How far grpc widens a window by itself: a client that reads nothing is sent so much (measured, grpcio 1.85)."""
+
 AUTOTUNED = "auto"
 """How an autotuned window is written in settings."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowcontrol import Window, wire_bytes
+from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 
 from byte_service import ECHO_GENERATED, GENERATED, WRITTEN, Session, byte_session
 from waiting import until
@@ -130,3 +131,11 @@ async def test_without_a_window_nothing_holds_the_server_back_at_the_bound():
             return session.received_tally(GENERATED)["messages"]
 
         await until(in_flight, lambda messages: messages > 2 * bound, every_seconds=0.005, what="twice the bound")
+
+
+@pytest.mark.parametrize("message_bytes", MESSAGES)
+async def test_grpcs_own_tuning_of_the_window_ends_at_4_mib(message_bytes):
+    async with byte_session(message_bytes, window=Window(None)) as session:
+        session.call(GENERATED)
+        ceiling = AUTOTUNED_ENDS_AT_BYTES // wire_bytes(message_bytes)
+        assert await sent_when_blocked(session, at_least=ceiling) == ceiling
