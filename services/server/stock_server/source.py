@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from stockservice.stock_pb2 import StockUpdate
 
@@ -18,14 +19,16 @@ LOWEST_PRICE = 1.0
 VOLUME_BELOW = 10_000
 SHARES_OUTSTANDING = 16_000_000_000
 
+_SHARED_RANDOM = random.Random()  # noqa: S311 - prices, not secrets; one of its own would cost each stream 3 KB
+
 
 class StockSource:
     """Makes the updates of one ticker, one after another, numbered from 1."""
 
     def __init__(self, ticker: str = DEFAULT_TICKER, padding_bytes: int = 0, seed: int | None = None) -> None:
         self.ticker = ticker
-        self._padding = bytes(padding_bytes)
-        self._random = random.Random(seed)  # noqa: S311 - prices, not secrets
+        self._padding = _zeros(padding_bytes)
+        self._random = _SHARED_RANDOM if seed is None else random.Random(seed)  # noqa: S311 - prices, not secrets
         self._price = OPEN_PRICE
         self._sequence = 0
 
@@ -50,6 +53,11 @@ class StockSource:
             sequence=self._sequence,
             padding=self._padding,
         )
+
+
+@lru_cache(maxsize=1)
+def _zeros(count: int) -> bytes:
+    return bytes(count)
 
 
 def rfc3339(moment: datetime) -> str:
