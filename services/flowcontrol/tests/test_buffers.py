@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import hypothesis
@@ -272,8 +273,8 @@ async def test_conflation_starves_no_ticker_for_one_that_comes_all_the_time():
         taken.append(await anext(messages))
     most_turns = len(KEYS) + 1
     for key in (*KEYS, "HOT"):
-        turns = [turn for turn, (name, _) in enumerate(taken) if name == key]
-        assert all(later - turn <= most_turns for turn, later in zip(turns, turns[1:], strict=False)), key
+        turns = [-1, *(turn for turn, (name, _) in enumerate(taken) if name == key), len(taken)]
+        assert all(later - turn <= most_turns for turn, later in pairwise(turns)), key
     ages = [turn - number for turn, (_, number) in enumerate(taken)]
     assert ages == [0] * 30, "what is taken is the newest of its ticker"
 
