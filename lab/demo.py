@@ -39,7 +39,7 @@ LINE_WIDTH = 120
 class DemoSettings(CommandSettings):
     """Play five acts in a minute: fast, stopped, slow, recovery, unbounded; judge them, and draw them."""
 
-    model_config = SettingsConfigDict(cli_prog_name="lab demo")
+    model_config = SettingsConfigDict(env_prefix="LAB_DEMO_", cli_prog_name="lab demo", cli_show_env_vars=True)
 
     window_bytes: int = Field(
         DEFAULT_WINDOW_BYTES,

@@ -42,7 +42,9 @@ SECONDS_BETWEEN_SAMPLES = 0.2
 class DemoPoliciesSettings(CommandSettings):
     """Give the same slow client each of the four policies, side by side; judge them, and draw them."""
 
-    model_config = SettingsConfigDict(cli_prog_name="lab demo-policies")
+    model_config = SettingsConfigDict(
+        env_prefix="LAB_POLICIES_", cli_prog_name="lab demo-policies", cli_show_env_vars=True
+    )
 
     window_bytes: int = Field(
         16_384,
