@@ -206,7 +206,7 @@ def in_flight() -> Panel:
             "Updates in flight, by client",
             "Sent by the server, not yet read by the client. Fast: near 0. Slow: climbs to the predicted ceiling and "
             "stays about there, below the bound (1.5 windows and 2 updates). A client whose window is autotuned has "
-            "neither, and climbs without end. Lines of the largest window of the chosen clients.",
+            "neither, and climbs on, up to 4 MiB. Lines of the largest window of the chosen clients.",
             "none",
         )
         .with_target(query(f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", "{{client}}"))

@@ -6,6 +6,7 @@ import json
 from itertools import combinations
 
 import pytest
+
 from dashboards.__main__ import compile_all
 
 from observed import DASHBOARDS, MADE_BY_PROMETHEUS, dashboards, declared_metrics, metric_names, queries, rules

@@ -80,7 +80,8 @@ def running_prometheus(folder: Path, configuration: str) -> Iterator[Prometheus]
     config = folder / "prometheus.yml"
     config.write_text(configuration)
     port = free_port()
-    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+    data = folder / "data"
+    arguments = [f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}"]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen([*command("prometheus", folder), *arguments], stdout=log, stderr=log)
         try:
