@@ -13,6 +13,8 @@ COMMANDS = {
     "scenario": "Replay one of the two original experiments: the fast or the slow client, five minutes",
     "snapshot": "Save a dashboard and its panels as pictures, through Grafana",
     "demo-policies": "Prove what each policy for slow consumers costs, in half a minute",
+    "predict": "Predict in flight, age, loss and memory of a slow client; nothing is run",
+    "window-age": "Draw the age of one slow client's data for windows of 16 KiB to 1 MiB, in a minute",
 }
 
 

@@ -1,0 +1,175 @@
+"""The arithmetic of a slow consumer: where it stops its server, when, and how old its data is by then."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from flowcontrol import Window, wire_bytes
+from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from stock_server.policy import Policy
+
+AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
+"""Where grpc's own tuning of a window ends: `lab demo`, act unbounded, with grpcio 1.85."""
+
+CONNECTION_MEMORY_BYTES = 45_000
+"""Resident memory that a client's connection costs the server, almost all of it grpc's: `make bench-isolation`."""
+
+STREAM_MEMORY_BYTES = 14_000
+"""Resident memory of one more stream on a connection that is there: `make bench-isolation`, shared channel."""
+
+BUFFERED_MESSAGE_BYTES = 8
+"""A place in a stream's buffer; the messages themselves are shared by all streams of the feed."""
+
+MESSAGE_OVERHEAD_BYTES = 33
+"""What Python adds to a serialised message (`sys.getsizeof(b"")`)."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A feed, a client that takes a fixed time for an update, and what stands between them."""
+
+    message_bytes: int
+    """Serialised size of an update, without the gRPC prefix."""
+    updates_per_second: float
+    """Made for one stream, of all tickers together."""
+    processing_seconds: float
+    """What the client takes for one update."""
+    window: Window
+    policy: Policy = Policy.PAUSE
+    buffer_updates: int = DEFAULT_BUFFER_MESSAGES
+    tickers: int = 1
+    streams: int = 1
+    disconnect_after_seconds: float = 5.0
+
+    @property
+    def window_bytes(self) -> int:
+        """The window, or where grpc's own tuning of it ends."""
+        return self.window.size_bytes or AUTOTUNED_STOPS_AT_BYTES
+
+    @property
+    def ceiling_updates(self) -> int:
+        """Updates that a client which reads nothing is sent."""
+        return self.window_bytes // wire_bytes(self.message_bytes)
+
+    @property
+    def bound_updates(self) -> int:
+        """Updates in flight to any reader, at most."""
+        return Window(self.window_bytes).bound_messages(self.message_bytes) or 0
+
+    @property
+    def processed_per_second(self) -> float:
+        """Updates that the client manages, at most as many as there are."""
+        if self.processing_seconds == 0:
+            return self.updates_per_second
+        return min(self.updates_per_second, 1 / self.processing_seconds)
+
+    @property
+    def excess_per_second(self) -> float:
+        """Updates that the client is too slow for; 0 where it keeps up."""
+        return self.updates_per_second - self.processed_per_second
+
+    @property
+    def buffer_span_seconds(self) -> float:
+        """Age of the oldest update that waits in the server when its turn comes."""
+        if self.policy is Policy.PAUSE:
+            return 0.0  # an update is made when its turn has come
+        waiting = self.tickers if self.policy is Policy.CONFLATE else self.buffer_updates
+        return waiting / self.updates_per_second
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What becomes of a scenario. Seconds count from the start of the stream; None: it never comes to that."""
+
+    held_back: bool
+    ceiling_updates: int
+    ceiling_bytes: int
+    bound_updates: int
+    bound_bytes: int
+    held_back_after_seconds: float | None
+    """When the server is first held back: an estimate, for the client gives its window back in lumps."""
+    processed_per_second: float
+    dropped_per_second: float
+    """Updates left out by policy."""
+    unmade_per_second: float
+    """Updates that a source which waits does not make."""
+    age_least_seconds: float
+    """Age of the data when its processing is done, at the plateau: least, when half a window is in flight."""
+    age_seconds: float
+    """The same, most: a whole window is in flight."""
+    age_bound_seconds: float
+    """The same, for a reader that pauses: it can have all in flight that can be."""
+    age_settles_after_seconds: float | None
+    lag_growth: float
+    """Seconds per second by which the client falls behind a source that keeps all updates and waits for nobody."""
+    disconnected_after_seconds: float | None
+    """When the stream is ended; the client notices once it has read what is in flight."""
+    memory_per_stream_bytes: int
+    """Of the server, for a stream on a connection of its own."""
+    memory_bytes: int
+    """Of the server, for all streams."""
+    client_memory_bound_bytes: int
+    """Of the client: what is in flight waits there."""
+
+
+def predict(scenario: Scenario) -> Prediction:
+    """Return what becomes of a scenario."""
+    frame = wire_bytes(scenario.message_bytes)
+    ceiling, bound = scenario.ceiling_updates, scenario.bound_updates
+    excess = scenario.excess_per_second
+    held_back = excess > 0
+    waits = scenario.policy is Policy.PAUSE
+    processing = scenario.processing_seconds
+    held_back_after = ceiling / excess if held_back else None
+    waited = scenario.buffer_span_seconds if held_back else 0.0
+    per_stream = CONNECTION_MEMORY_BYTES + STREAM_MEMORY_BYTES + _own_buffer_bytes(scenario)
+    return Prediction(
+        held_back=held_back,
+        ceiling_updates=ceiling,
+        ceiling_bytes=ceiling * frame,
+        bound_updates=bound,
+        bound_bytes=bound * frame,
+        held_back_after_seconds=held_back_after,
+        processed_per_second=scenario.processed_per_second,
+        dropped_per_second=0.0 if waits else excess,
+        unmade_per_second=excess if waits else 0.0,
+        age_least_seconds=(ceiling // 2 if held_back else 0) * processing + processing,
+        age_seconds=(ceiling if held_back else 0) * processing + waited + processing,
+        age_bound_seconds=(bound if held_back else 0) * processing + waited + processing,
+        age_settles_after_seconds=(
+            held_back_after * scenario.updates_per_second * processing if held_back_after is not None else None
+        ),
+        lag_growth=excess / scenario.updates_per_second,
+        disconnected_after_seconds=_disconnected_after_seconds(scenario, held_back_after),
+        memory_per_stream_bytes=per_stream,
+        memory_bytes=per_stream * scenario.streams + _shared_buffer_bytes(scenario),
+        client_memory_bound_bytes=bound * frame if held_back else 0,
+    )
+
+
+def _disconnected_after_seconds(scenario: Scenario, held_back_after: float | None) -> float | None:
+    """Return when `disconnect` ends the stream: only if the client reads half a window more slowly than it waits.
+
+    Every update that leaves the buffer starts its patience anew, and a reader, however slow, lets half a window
+    through at a time.
+    """
+    if scenario.policy is not Policy.DISCONNECT or held_back_after is None:
+        return None
+    patience = scenario.buffer_span_seconds + scenario.disconnect_after_seconds
+    lump = math.ceil(scenario.ceiling_updates / 2) * scenario.processing_seconds
+    return held_back_after + patience if lump > patience else None
+
+
+def _own_buffer_bytes(scenario: Scenario) -> int:
+    if scenario.policy is Policy.PAUSE:
+        return scenario.message_bytes + MESSAGE_OVERHEAD_BYTES
+    waiting = scenario.tickers if scenario.policy is Policy.CONFLATE else scenario.buffer_updates
+    return waiting * BUFFERED_MESSAGE_BYTES
+
+
+def _shared_buffer_bytes(scenario: Scenario) -> int:
+    if scenario.policy is Policy.PAUSE:
+        return 0
+    waiting = scenario.tickers if scenario.policy is Policy.CONFLATE else scenario.buffer_updates
+    return waiting * (scenario.message_bytes + MESSAGE_OVERHEAD_BYTES)
