@@ -5,9 +5,11 @@ COMPOSE ?= docker compose
 BIN := .venv/bin
 PACKAGES := proto services/flowcontrol services/servicekit services/server services/client .
 WINDOW_BYTES ?= 65535
+KUSTOMIZE_VERSION := v5.8.2
+ACTIONLINT_VERSION := v1.7.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules
+.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +83,26 @@ dashboards: .venv/ready ## Compile the dashboards to the JSON that Grafana is pr
 
 rules: .venv/ready ## Check and test the recording rules and alerts, with promtool or its image
 	@$(BIN)/pytest tests/obs/test_rules.py
+
+k8s-rules: .venv/ready ## Generate the Prometheus Operator's rules anew from obs/prometheus/rules
+	@$(BIN)/python k8s/scripts/generate_rules.py
+
+k8s-smoke: .venv/ready ## Try everything on the Kubernetes cluster that kubectl points at: apply, verify, scale, restart, delete
+	@k8s/scripts/smoke.sh
+
+kind-up: ## Make a Kubernetes cluster in Docker with kind, and run everything in it
+	@k8s/scripts/kind_up.sh
+
+kind-down: ## Remove the cluster that kind-up made
+	@k8s/scripts/kind_down.sh
+
+images: ## Build and push both images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
+	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
+
+# with Go, whose own module checksums pin all that they are made of
+tools: .venv/ready ## Install what checks k8s/ and the workflows: kustomize and actionlint
+	@GOBIN=$(CURDIR)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+	@GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
 lock: .venv/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv

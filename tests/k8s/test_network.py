@@ -1,0 +1,89 @@
+"""The NetworkPolicies as a table: who may talk to whom, on which port; and nobody else."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from manifests import DEFAULT, OVERLAYS, containers, of_kind, workloads
+from network_policies import Pod, may_talk, pods_of
+
+KIND, OPERATOR = OVERLAYS
+CLIENT_EDGES = {("client", "server", 4444), ("slow-client", "server", 4444)}
+EDGES = {
+    DEFAULT: CLIENT_EDGES
+    | {
+        ("prometheus", "server", 2112),
+        ("prometheus", "client", 2113),
+        ("prometheus", "slow-client", 2113),
+        ("grafana", "prometheus", 9090),
+        ("grafana", "renderer", 8081),
+        ("renderer", "grafana", 3000),
+    },
+    OPERATOR: CLIENT_EDGES,
+}
+EDGES[KIND] = EDGES[DEFAULT]
+
+DNS = Pod.of("coredns", "kube-system", {"k8s-app": "kube-dns"})
+OTHERS = [
+    Pod.of("api", "kube-system", {"component": "kube-apiserver"}),
+    Pod.of("neighbour", "backpressure", {}),
+    # the right labels in another namespace
+    Pod.of("client", "elsewhere", {"app.kubernetes.io/name": "client"}),
+    Pod.of("prometheus", "elsewhere", {"app.kubernetes.io/name": "prometheus"}),
+    Pod.of("kube-dns", "elsewhere", {"k8s-app": "kube-dns"}),
+]
+PORTS = (53, 80, 443, 2112, 2113, 3000, 4444, 6443, 8081, 9090)
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_pods_talk_along_these_edges_and_no_other(target: str) -> None:
+    pods = pods_of(target)
+    found = {
+        (source.name, destination.name, port)
+        for source, destination in itertools.product(pods, pods)
+        for port in PORTS
+        if may_talk(target, source, destination, port)
+    }
+    assert found == EDGES[target]
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_pods_may_ask_the_clusters_dns_and_nothing_else_outside(target: str) -> None:
+    for pod in pods_of(target):
+        assert may_talk(target, pod, DNS, 53, "UDP"), pod.name
+        assert may_talk(target, pod, DNS, 53, "TCP"), pod.name
+        assert not may_talk(target, pod, DNS, 9153), pod.name
+        for other, port, protocol in itertools.product(OTHERS, PORTS, ("TCP", "UDP")):
+            assert not may_talk(target, pod, other, port, protocol), f"{pod.name} to {other}, {port}"
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_nobody_from_outside_reaches_a_pod(target: str) -> None:
+    monitoring = Pod.of("prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"})
+    for pod in pods_of(target):
+        for other, port in itertools.product([*OTHERS, DNS], PORTS):
+            assert not may_talk(target, other, pod, port), f"{other} to {pod.name}, {port}"
+        reached = {port for port in PORTS if may_talk(target, monitoring, pod, port)}
+        metrics = {2112} if pod.name == "server" else {2113}
+        assert reached == (metrics if target == OPERATOR else set()), pod.name
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_every_port_in_a_policy_is_one_that_a_container_has(target: str) -> None:
+    listening = {
+        port["containerPort"] for each in workloads(target) for one in containers(each) for port in one.get("ports", [])
+    }
+    for policy in of_kind(target, "NetworkPolicy"):
+        if policy["metadata"]["name"] == "dns":
+            continue
+        for rule in [*(policy["spec"].get("ingress") or []), *(policy["spec"].get("egress") or [])]:
+            assert {port["port"] for port in rule["ports"]} <= listening, policy["metadata"]["name"]
+
+
+def test_the_evaluation_sees_an_edge_that_is_open_and_one_that_is_closed() -> None:
+    # the evaluation itself can be wrong: a pod that no policy selects is open both ways
+    open_pods = [Pod.of(name, "without-policies", {}) for name in ("a", "b")]
+    assert may_talk(DEFAULT, *open_pods, 80)
+    assert not may_talk(DEFAULT, open_pods[0], pods_of(DEFAULT)[0], 80)

@@ -1,0 +1,133 @@
+"""What the tests of k8s/ share: rendered objects, and the questions that are asked of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEFAULT = "k8s"
+OVERLAYS = ("k8s/overlays/kind", "k8s/overlays/monitoring-operator")
+TARGETS = (DEFAULT, *OVERLAYS)
+WORKLOADS = ("Deployment", "StatefulSet")
+
+Object = dict[str, Any]
+
+
+def need(found: object, reason: str) -> None:
+    """Skip the test where something is not `found`; fail it where CI=true."""
+    if found:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and CI=true requires it")
+    pytest.skip(reason)
+
+
+def tool(name: str) -> str | None:
+    """Return the path of a program that `make tools` installs, or of the one on the PATH, or None."""
+    return shutil.which(name, path=f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
+
+
+@cache
+def render(target: str) -> str:
+    """Return what kustomize makes of a folder. Skips where there is no kustomize; without a network it needs none."""
+    kustomize, kubectl = tool("kustomize"), tool("kubectl")
+    need(kustomize or kubectl, "neither kustomize (`make tools` installs it) nor kubectl is there")
+    command = [kustomize, "build"] if kustomize else [str(kubectl), "kustomize"]
+    result = subprocess.run(
+        [*command, str(REPOSITORY / target)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "deprecated" not in result.stderr, result.stderr
+    return result.stdout
+
+
+@cache
+def objects(target: str) -> tuple[Object, ...]:
+    """Return the rendered objects of a folder."""
+    return tuple(yaml.safe_load_all(render(target)))
+
+
+def of_kind(target: str, *kinds: str) -> list[Object]:
+    """Return the rendered objects of some kinds."""
+    return [found for found in objects(target) if found["kind"] in kinds]
+
+
+def named(target: str, kind: str, name: str) -> Object:
+    """Return the one object of that kind and name."""
+    (found,) = (each for each in of_kind(target, kind) if each["metadata"]["name"] == name)
+    return found
+
+
+def name_of(thing: Object) -> str:
+    """Return kind/name, as kubectl writes it."""
+    return f"{thing['kind'].lower()}/{thing['metadata']['name']}"
+
+
+def workloads(target: str) -> list[Object]:
+    """Return everything that makes pods."""
+    return of_kind(target, *WORKLOADS)
+
+
+def pod_spec(workload: Object) -> Object:
+    """Return the specification of a workload's pods."""
+    spec: Object = workload["spec"]["template"]["spec"]
+    return spec
+
+
+def pod_labels(workload: Object) -> dict[str, str]:
+    """Return the labels of a workload's pods."""
+    labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def main_container(workload: Object) -> Object:
+    """Return the one container of a workload that is not an init container."""
+    (container,) = pod_spec(workload)["containers"]
+    found: Object = container
+    return found
+
+
+def containers(workload: Object) -> Iterator[Object]:
+    """Yield init containers and containers alike."""
+    yield from pod_spec(workload).get("initContainers", [])
+    yield from pod_spec(workload)["containers"]
+
+
+def environment(container: Object) -> dict[str, str]:
+    """Return the variables that have a value in the manifest."""
+    return {each["name"]: each["value"] for each in container.get("env", []) if "value" in each}
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    """Tell whether a label selector matches; an empty one matches everything, as in Kubernetes."""
+    assert selector.keys() <= {"matchLabels", "matchExpressions"}, selector
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    for expression in selector.get("matchExpressions", []):
+        assert expression["operator"] == "In", "teach this function the operator before using it"
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    return True
+
+
+@cache
+def compose() -> Object:
+    """Return compose.yaml, with its anchors merged and its variables as they stand."""
+    loaded: Object = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    return loaded
+
+
+@cache
+def prometheus_config() -> Object:
+    """Return obs/prometheus/prometheus.yml."""
+    loaded: Object = yaml.safe_load((REPOSITORY / "obs/prometheus/prometheus.yml").read_text())
+    return loaded
