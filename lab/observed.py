@@ -53,6 +53,21 @@ class Observed:
     name: str
     moments: Sequence[Moment]
 
+    @classmethod
+    def of(cls, name: str, figures: Mapping[str, Points]) -> Observed | None:
+        """Return a client by what has been recorded of it; None if it has no stream now that both ends know."""
+        times = sorted(set().union(*figures.values()))
+        moments = [
+            Moment(at, {figure: points[at] for figure, points in figures.items() if at in points}) for at in times
+        ]
+        if not moments or math.isnan(moments[-1]["in_flight"]) or not moments[-1]["state"]:
+            return None
+        began = 0
+        for number, (before, after) in enumerate(pairwise(moments), start=1):
+            if before["streams"] != after["streams"] and not math.isnan(after["streams"]):
+                began = number
+        return cls(name, moments[began:])
+
     @property
     def span_seconds(self) -> float:
         """Seconds from the first moment to the last."""
@@ -94,17 +109,10 @@ async def observe(prometheus: Prometheus, seconds: float, step_seconds: float) -
     """
     now = await prometheus.now()
     clients = await prometheus.by_client(FIGURES, now - seconds, now, step_seconds)
-    observed = [_observed(name, figures) for name, figures in sorted(clients.items()) if name]
+    observed = [Observed.of(name, figures) for name, figures in sorted(clients.items()) if name]
     return [client for client in observed if client is not None]
 
 
-def _observed(name: str, figures: Mapping[str, Points]) -> Observed | None:
-    times = sorted(set().union(*figures.values()))
-    moments = [Moment(at, {figure: points[at] for figure, points in figures.items() if at in points}) for at in times]
-    if not moments or math.isnan(moments[-1]["in_flight"]) or not moments[-1]["state"]:
-        return None
-    began = 0
-    for number, (before, after) in enumerate(pairwise(moments), start=1):
-        if before["streams"] != after["streams"] and not math.isnan(after["streams"]):
-            began = number
-    return Observed(name, moments[began:])
+def named(clients: Sequence[Observed], name: str) -> list[Observed]:
+    """Return the clients of that name, alone or followed by '-' and more: the replicas of a service."""
+    return [client for client in clients if client.name == name or client.name.startswith(f"{name}-")]

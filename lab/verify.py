@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lab.bar import Bar, new_console
 from lab.expectations import FAST, SLOW, Role, offered_per_second
-from lab.observed import Observed, observe
+from lab.observed import Observed, named, observe
 from lab.prometheus import Prometheus, PrometheusError
 from lab.verdict import ActVerdict, Verdict
 from servicekit.errors import exit_with
@@ -93,13 +93,13 @@ async def _wait(
     while True:
         clients = await observe(prometheus, max(300.0, 4 * span), min(5.0, span / 10))
         waited = time.monotonic() - began_at
-        missing = [name for name in roles if not _of_role(clients, name)]
+        missing = [name for name in roles if not named(clients, name)]
         if missing and waited >= min(CLIENTS_WITHIN_SECONDS, settings.timeout_seconds):
             raise NoClientsError(_missing(missing[0], clients, settings.prometheus_url))
         if missing:
             bar.show(0.0, f"Prometheus knows no stream of {' and '.join(missing)} yet")
         else:
-            states = [roles[name].readiness(client, span) for name in roles for client in _of_role(clients, name)]
+            states = [roles[name].readiness(client, span) for name in roles for client in named(clients, name)]
             slowest = min(states, key=lambda state: state.done)
             bar.show(slowest.done, slowest.why)
             if slowest.done >= 1 or waited >= settings.timeout_seconds:
@@ -110,7 +110,7 @@ async def _wait(
 def judge(clients: Sequence[Observed], roles: Mapping[str, Role], span_seconds: float) -> Verdict:
     """Return the verdict on all clients that have a role; there is one at least."""
     offered = offered_per_second(clients)
-    judged = [(role, client) for name, role in roles.items() for client in _of_role(clients, name)]
+    judged = [(role, client) for name, role in roles.items() for client in named(clients, name)]
     acts = [role.judge(client, span_seconds, offered) for role, client in judged]
     window_bytes = judged[-1][1].last("window_bytes")
     return Verdict(all(act.passed for act in acts), round(window_bytes), acts)
@@ -131,10 +131,6 @@ def _shown(acts: Sequence[ActVerdict]) -> list[ActVerdict]:
     if len(acts) <= MOST_CLIENTS_IN_TABLE:
         return list(acts)
     return [act for number, act in enumerate(acts) if not act.passed or number in (0, len(acts) - 1)]
-
-
-def _of_role(clients: Sequence[Observed], name: str) -> list[Observed]:
-    return [client for client in clients if client.name == name or client.name.startswith(f"{name}-")]
 
 
 def _missing(name: str, clients: Sequence[Observed], url: str) -> str:
