@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 from flowcontrol.book import RECOVERED, ConsumerState, SendBook
 from flowcontrol.ledger import Ledger
-from flowcontrol.window import DEFAULT_WINDOW_BYTES
+from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
+
+_SEVERITY = {state: severity for severity, state in enumerate(ConsumerState)}
 
 
 @dataclass(frozen=True)
 class ConsumerEvent:
-    """A consumer has changed."""
+    """A consumer has changed. From held back to recovered each change is told once."""
 
     became: str
     """'held_back', 'stopped' or 'recovered'."""
@@ -57,7 +59,9 @@ class _Trace:
     blocked: deque[tuple[float, float]] = field(default_factory=deque)
     """(time, seconds blocked until then), over the last `share_window_seconds`."""
     free_since_bytes: int = 0
-    """Bytes that had been sent when writes were last seen blocked."""
+    """Bytes that had been sent when writes were last seen blocked: no more can have been in flight then."""
+    told_severity: int = 0
+    """The worst state told since the consumer last kept up."""
 
     def last_share(self) -> float:
         """Return the blocked share since the look before this one."""
@@ -68,7 +72,10 @@ class _Trace:
 
 
 class ConsumerWatch:
-    """Looks at all open streams of a ledger from time to time; calls `on_event` for each change."""
+    """Looks at all open streams of a ledger from time to time; calls `on_event` for each change.
+
+    What `on_event` raises goes to the exception handler of the event loop.
+    """
 
     def __init__(
         self,
@@ -90,10 +97,15 @@ class ConsumerWatch:
     async def _run(self) -> None:
         while books := self._ledger.open_books():
             for book in books:
-                self.check(book, self._ledger.clock())
+                try:
+                    self.check(book, self._ledger.clock())
+                except Exception as error:
+                    context = {"message": "telling of a consumer has failed", "exception": error}
+                    asyncio.get_running_loop().call_exception_handler(context)
             for closed in self._traces.keys() - set(books):
                 del self._traces[closed]
             await asyncio.sleep(self._thresholds.check_every_seconds)
+        self._traces.clear()
 
     def check(self, book: SendBook, now: float) -> None:
         """Look at one stream at a given time."""
@@ -106,6 +118,9 @@ class ConsumerWatch:
         if state is book.state:
             return
         book.state = state
+        if 0 < _SEVERITY[state] <= trace.told_severity:
+            return  # a reader that is slow enough is stopped between two lumps, again and again
+        trace.told_severity = _SEVERITY[state]
         became = RECOVERED if state is ConsumerState.KEEPING_UP else state.value
         book.transitions[became] += 1
         if self._on_event is not None:
@@ -119,8 +134,8 @@ class ConsumerWatch:
         if book.state is ConsumerState.KEEPING_UP:
             return book.state
         window = book.identity.window
-        window_bytes = (window and window.size_bytes) or DEFAULT_WINDOW_BYTES
-        if lap == 0 and book.wire_bytes - trace.free_since_bytes > window_bytes:
+        most_bytes = (window and window.size_bytes) or AUTOTUNED_ENDS_AT_BYTES
+        if lap == 0 and book.wire_bytes - trace.free_since_bytes > min(most_bytes, trace.free_since_bytes):
             return ConsumerState.KEEPING_UP
         return ConsumerState.HELD_BACK if lap == 0 else book.state
 
