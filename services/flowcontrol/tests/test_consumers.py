@@ -1,0 +1,307 @@
+"""When a consumer counts as held back, stopped, recovered: by a simulated stream, second by second, without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from flowcontrol import ConsumerEvent, ConsumerWatch, Identity, Ledger, SendBook, Thresholds, Window
+from flowcontrol.book import ConsumerState
+
+from waiting import until
+
+MESSAGE_BYTES = 100
+TICK_SECONDS = 0.05
+PER_SECOND = 10
+"""Updates of the source, as by default."""
+SOURCE_BYTES = PER_SECOND * MESSAGE_BYTES
+"""What a reader must read in a second to keep up."""
+FILLS_IN_SECONDS = 66
+"""When the default window is full of these, if nothing is read."""
+FOR_EVER = 10**9
+
+
+class SimulatedStream:
+    """A source that waits, a window, and a reader that gives the window back in lumps of half of it, as grpc's does."""
+
+    def __init__(self, window: Window | None = None, actual_window_bytes: int = 65_535, **thresholds: float) -> None:
+        self.now = 0.0
+        self.events: list[ConsumerEvent] = []
+        self.ledger = Ledger(SendBook, clock=lambda: self.now)
+        self.watch = ConsumerWatch(self.ledger, self.events.append, Thresholds(**thresholds))
+        identity = Identity("reader", 7, Window(actual_window_bytes) if window is None else window)
+        self.book = self.ledger.open("service/Method", identity)
+        self.book.peer = "ipv4:192.0.2.1:1"
+        self._window_bytes = actual_window_bytes
+        self._read = self._announced = 0.0
+        self._due = 0.0
+        self._writing = False
+        self._ticks = 0
+
+    @property
+    def became(self) -> list[str]:
+        """What the consumer has become, one event after the other."""
+        return [event.became for event in self.events]
+
+    def run(self, seconds: float, reads_per_second: float, *, until_event: bool = False) -> None:
+        """Let time go by, with a reader of so many bytes a second."""
+        events = len(self.events)
+        for _ in range(round(seconds / TICK_SECONDS)):
+            self._tick(reads_per_second * TICK_SECONDS)
+            if until_event and len(self.events) > events:
+                return
+
+    def _tick(self, most_read: float) -> None:
+        self._ticks += 1
+        self.now = self._ticks * TICK_SECONDS
+        self._read = min(self.book.wire_bytes, self._read + most_read)
+        if self._read - self._announced >= self._window_bytes / 2:
+            self._announced = self._read
+        while self._due <= self.now and self._write():
+            self._due = max(self._due + 1 / PER_SECOND, self.now)
+        if self._ticks % round(1 / TICK_SECONDS) == 0:
+            self.watch.check(self.book, self.now)
+
+    def _write(self) -> bool:
+        book = self.book
+        if not self._writing:
+            self._writing = True
+            book.produced += 1
+            book.in_write = 1
+            book.writing.start(self.now)
+        if book.wire_bytes + MESSAGE_BYTES - self._announced > self._window_bytes:
+            return False
+        self._writing = False
+        book.writing.stop(self.now)
+        book.in_write = 0
+        book.add(MESSAGE_BYTES)
+        return True
+
+
+def test_a_reader_that_keeps_up_is_no_event():
+    stream = SimulatedStream()
+    stream.run(600, FOR_EVER)
+    stream.run(600, SOURCE_BYTES)
+    assert stream.became == []
+    assert stream.book.messages > 11_900
+
+
+def test_held_back_stopped_and_recovered_are_one_event_each():
+    stream = SimulatedStream()
+    stream.run(FILLS_IN_SECONDS + 300, 0)
+    assert stream.became == ["held_back", "stopped"]
+    assert stream.book.state is ConsumerState.STOPPED
+    stream.run(300, FOR_EVER)
+    assert stream.became == ["held_back", "stopped", "recovered"]
+    assert stream.book.state is ConsumerState.KEEPING_UP
+    assert stream.book.transitions == {"held_back": 1, "stopped": 1, "recovered": 1}
+
+
+def test_when_each_is_told():
+    stream = SimulatedStream()
+    stream.run(600, 0, until_event=True)
+    blocked_since = FILLS_IN_SECONDS - 0.5
+    assert stream.now == pytest.approx(blocked_since + 5, abs=1.1), "half of the last 10 s"
+    stream.run(600, 0, until_event=True)
+    assert stream.now == pytest.approx(blocked_since + 120, abs=1.1)
+    woken_at = stream.now
+    stream.run(600, FOR_EVER, until_event=True)
+    assert stream.now == pytest.approx(woken_at + FILLS_IN_SECONDS, abs=3), "once more than a window has gone freely"
+
+
+def test_each_spell_is_told_anew():
+    stream = SimulatedStream()
+    for _ in range(3):
+        stream.run(FILLS_IN_SECONDS + 30, 0)
+        stream.run(200, FOR_EVER)
+    assert stream.became == ["held_back", "recovered"] * 3
+
+
+def test_a_stopped_reader_that_reads_slowly_is_held_back_and_not_told_again():
+    stream = SimulatedStream()
+    stream.run(FILLS_IN_SECONDS + 150, 0)
+    assert stream.book.state is ConsumerState.STOPPED
+    stream.run(60, SOURCE_BYTES * 0.8)
+    assert stream.book.state is ConsumerState.HELD_BACK
+    assert stream.became == ["held_back", "stopped"]
+
+
+@pytest.mark.parametrize("share", [0.8, 0.6, 0.5, 0.3])
+@pytest.mark.parametrize("window_bytes", [16_384, 65_535, 262_144])
+def test_a_slow_reader_does_not_flap(window_bytes, share):
+    """It gives half a window back at a time: the writer is free for a while, over and over."""
+    stream = SimulatedStream(actual_window_bytes=window_bytes, stopped_after_seconds=FOR_EVER)
+    stream.run(6 * window_bytes / SOURCE_BYTES / share + 300, SOURCE_BYTES * share)
+    # at 0.8 of the source a small window is full for 2 s of 10
+    assert stream.became == ["held_back"] or (stream.became == [] and share == 0.8)
+
+
+def test_a_reader_so_slow_that_half_a_window_takes_ten_minutes_does_not_flap():
+    """As the slow client by default: one update in two seconds. It counts as stopped between two lumps."""
+    stream = SimulatedStream()
+    stream.run(3_600, 0.5 * MESSAGE_BYTES)
+    assert stream.became == ["held_back", "stopped"]
+    stream.run(1_200, FOR_EVER)
+    assert stream.became == ["held_back", "stopped", "recovered"]
+
+
+@pytest.mark.parametrize("declared", [Window(None), None], ids=["auto", "undeclared"])
+def test_a_slow_reader_whose_window_is_not_known_does_not_flap(declared):
+    """grpc's own tuning has been seen to give back 2.2 MB at a time, and to end at 4 MiB."""
+    stream = SimulatedStream(Window(None), 4_000_000, stopped_after_seconds=FOR_EVER)
+    stream.book.identity = Identity("reader", 7, declared)
+    fill_window(stream)
+    stream.run(12_000, SOURCE_BYTES * 0.5)
+    assert stream.became == ["held_back"]
+
+
+def fill_window(stream: SimulatedStream) -> None:
+    """Fill the window at once: at the source's rate it takes an hour."""
+    while stream.book.wire_bytes + MESSAGE_BYTES <= stream._window_bytes:
+        stream.book.add(MESSAGE_BYTES)
+
+
+def test_a_reader_whose_window_is_not_known_recovers_once_it_is_sent_as_much_as_before():
+    stream = SimulatedStream(Window(None), 65_535)
+    stream.run(FILLS_IN_SECONDS + 30, 0)
+    stream.run(100, FOR_EVER)
+    assert stream.became == ["held_back", "recovered"]
+
+
+def test_a_short_stall_is_no_event():
+    stream = SimulatedStream()
+    stream.run(FILLS_IN_SECONDS + 3, 0)
+    assert stream.book.writing.lap_seconds(stream.now) > 2
+    stream.run(100, FOR_EVER)
+    assert stream.became == []
+
+
+def test_thresholds_are_taken_as_given():
+    stream = SimulatedStream(share_window_seconds=2.0, held_back_share=1.0, stopped_after_seconds=4.0)
+    stream.run(FILLS_IN_SECONDS + 1.5, 0)
+    assert stream.became == []
+    stream.run(1.5, 0)
+    assert stream.became == ["held_back"]
+    stream.run(2, 0)
+    assert stream.became == ["held_back", "stopped"]
+
+
+def test_an_event_tells_what_is_known():
+    stream = SimulatedStream()
+    stream.book.policy = "drop-oldest"
+    stream.run(600, 0, until_event=True)
+    blocked = stream.book.writing.lap_seconds(stream.now)
+    assert stream.events == [
+        ConsumerEvent(
+            became="held_back",
+            client="reader",
+            peer="ipv4:192.0.2.1:1",
+            method="service/Method",
+            policy="drop-oldest",
+            blocked_seconds=blocked,
+            blocked_share=pytest.approx(blocked / 10, abs=0.01),
+            in_flight_bytes=65_535,
+            sent_messages=655,
+            waiting_messages=1,
+            dropped_messages=0,
+        )
+    ]
+    stream.run(600, FOR_EVER, until_event=True)
+    recovered = stream.events[-1]
+    assert (recovered.became, recovered.blocked_seconds, recovered.in_flight_bytes) == ("recovered", 0, None)
+    assert recovered.blocked_share < 0.5
+
+
+def test_an_event_of_an_autotuned_window_does_not_guess_what_is_in_flight():
+    stream = SimulatedStream(Window(None))
+    stream.run(600, 0, until_event=True)
+    assert stream.events[0].in_flight_bytes is None
+
+
+def test_streams_are_told_apart_and_need_no_callback():
+    now = 0.0
+    ledger = Ledger(SendBook, clock=lambda: now)
+    watch = ConsumerWatch(ledger)
+    stalled, free = (ledger.open("service/Method", Identity(name)) for name in ("stalled", "free"))
+    stalled.writing.start(0.0)
+    for second in range(20):
+        now = float(second)
+        for book in ledger.open_books():
+            watch.check(book, now)
+    assert (stalled.state, free.state) == (ConsumerState.HELD_BACK, ConsumerState.KEEPING_UP)
+    assert (stalled.transitions, free.transitions) == ({"held_back": 1}, {})
+    ledger.close(stalled)
+    assert stalled.state is ConsumerState.KEEPING_UP, "a stream that is closed is none that is held back"
+    assert ledger.statement().accounts["service/Method", "stalled"].tally(now)["transitions_held_back"] == 1
+
+
+class Watched:
+    """A watch in the loop, that looks all the time; its clock stands still unless moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.events: list[ConsumerEvent] = []
+        self.ledger = Ledger(SendBook, clock=lambda: self.now)
+        thresholds = Thresholds(check_every_seconds=0.001)
+        self.watch = ConsumerWatch(self.ledger, self.on_event, thresholds)
+        self.failure: Exception | None = None
+
+    def on_event(self, event: ConsumerEvent) -> None:
+        self.events.append(event)
+        if self.failure is not None:
+            raise self.failure
+
+    async def stall(self, client: str) -> SendBook:
+        """Open a stream that is blocked from the start, and let it be found held back."""
+        book = self.ledger.open("service/Method", Identity(client))
+        self.watch.ensure_running()
+        book.writing.start(self.now)
+        # the share is taken from the first look on
+        await until(lambda: book in self.watch._traces, every_seconds=0.001)
+        self.now += 11
+        await until(lambda: client in [event.client for event in self.events], every_seconds=0.001)
+        return book
+
+
+def tasks() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def test_the_watch_ends_with_the_last_stream_and_starts_again():
+    watched = Watched()
+    assert tasks() == set()
+    for client in ("first", "second"):
+        book = await watched.stall(client)
+        watched.watch.ensure_running()
+        assert len(tasks()) == 1, "one task, however many streams"
+        watched.ledger.close(book)
+        await until(tasks, lambda tasks: not tasks, what="the watch's end")
+    assert [(event.client, event.became) for event in watched.events] == [
+        ("first", "held_back"),
+        ("second", "held_back"),
+    ]
+
+
+async def test_the_watch_forgets_streams_that_have_closed():
+    watched = Watched()
+    kept = await watched.stall("kept")
+    closed = await watched.stall("closed")
+    watched.ledger.close(closed)
+    await until(lambda: watched.watch._traces.keys(), lambda books: books == {kept})
+    watched.ledger.close(kept)
+    await until(tasks, lambda tasks: not tasks, what="the watch's end")
+    assert watched.watch._traces == {}
+
+
+async def test_a_callback_that_fails_is_reported_and_the_watch_goes_on():
+    watched = Watched()
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["exception"]))
+    watched.failure = LookupError("a bug in the callback")
+    books = [await watched.stall(client) for client in ("first", "second")]
+    assert reported == [watched.failure] * 2
+    for book in books:
+        watched.ledger.close(book)
+    await until(tasks, lambda tasks: not tasks, what="the watch's end")
