@@ -3,10 +3,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 
-from processes import Service, Services, clean_environment
+from servicekit.healthcheck import local_host, metrics_problem
+
+from processes import Services, clean_environment
 from waiting import until_blocking
 
 
@@ -23,49 +27,53 @@ def ask(package: str, **settings: object) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def ask_server(server: Service, **settings: object) -> tuple[int, str]:
-    return ask("stock_server", grpc_port=server.grpc_port, **settings)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_server_that_serves_is_healthy(services: Services, host: str):
-    assert ask_server(services.server(), host=host) == (0, "")
-
-
-def test_a_server_that_drains_is_not(services: Services):
-    server = services.server("--drain-delay-seconds", "10")
+def test_a_server_is_healthy_until_it_drains(services: Services):
+    server = services.server("--drain-delay-seconds", "30")
     port = server.grpc_port
+    assert ask("stock_server", grpc_port=port) == (0, "")
+
     server.send(signal.SIGTERM)
     server.event("server.drain.started")
-    status, complaint = until_blocking(lambda: ask_server(server), lambda answer: answer[0] == 1)
-    assert (status, complaint) == (1, f"stock-server-health: 127.0.0.1:{port}: NOT_SERVING\n")
+    drains = (1, f"stock-server-health: 127.0.0.1:{port}: NOT_SERVING\n")
+    until_blocking(lambda: ask("stock_server", grpc_port=port), lambda answer: answer == drains)
 
-
-def test_a_server_that_is_not_there_is_not(services: Services):
-    server = services.server()
-    port = server.grpc_port
-    server.stop()
-    status, complaint = ask_server(server)
+    server.stop(signal.SIGKILL)
+    status, complaint = ask("stock_server", grpc_port=port)
     assert status == 1
     assert complaint.startswith(f"stock-server-health: 127.0.0.1:{port}: UNAVAILABLE")
     assert len(complaint.splitlines()) == 1
 
 
-def test_a_client_whose_metrics_port_answers_is_healthy(services: Services):
-    client = services.client("127.0.0.1:1")  # nobody serves there: the client tries again for ever, and is healthy
-    assert ask("stock_client", metrics_port=client.metrics_port) == (0, "")
-
-
-def test_a_client_that_is_not_there_is_not(services: Services):
-    client = services.client("127.0.0.1:1")
+def test_a_client_is_healthy_while_its_metrics_port_answers(services: Services):
+    client = services.client("127.0.0.1:1")  # nobody serves there: it tries again for ever
     port = client.metrics_port
+    assert ask("stock_client", metrics_port=port) == (0, "")
+
     client.stop()
     status, complaint = ask("stock_client", metrics_port=port)
     assert status == 1
     assert complaint.startswith(f"stock-client-health: /metrics on port {port}: ")
 
 
-def test_an_answer_that_is_no_metrics_page_is_not_healthy(services: Services):
-    status, complaint = ask("stock_client", metrics_port=services.server().grpc_port)
-    assert status == 1
-    assert "/metrics on port" in complaint
+class NothingHere(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_another_page_is_no_metrics_page():
+    with HTTPServer(("127.0.0.1", 0), NothingHere) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        port = server.server_port
+        assert metrics_problem("127.0.0.1", port) == f"/metrics on port {port}: HTTP status 404"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("listens_on", "reached_at"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.1.2.3", "10.1.2.3")]
+)
+def test_a_service_is_reached_where_it_listens(listens_on: str, reached_at: str):
+    assert local_host(listens_on) == reached_at

@@ -11,12 +11,12 @@ TIMEOUT_SECONDS = 2.0
 
 def local_host(listen_host: str) -> str:
     """Return the address at which a service that listens on `listen_host` is reached from its own host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}.get(listen_host, listen_host)  # noqa: S104 - compared, not bound
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(listen_host, listen_host)  # noqa: S104 - compared, not bound
 
 
 def metrics_problem(listen_host: str, port: int) -> str | None:
     """Return why the metrics port does not answer, or None where it does."""
-    connection = HTTPConnection(local_host(listen_host), port, timeout=TIMEOUT_SECONDS)
+    connection = HTTPConnection(f"{local_host(listen_host)}:{port}", timeout=TIMEOUT_SECONDS)
     try:
         # the name filter keeps the answer empty: the page grows with the number of clients
         connection.request("GET", "/metrics?name[]=none")
