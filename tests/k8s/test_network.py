@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
-from manifests import DEFAULT, OVERLAYS, containers, of_kind, workloads
+from manifests import DEFAULT, OVERLAYS, REPOSITORY, containers, of_kind, workloads
 from network_policies import Pod, may_talk, pods_of
 
 KIND, OPERATOR = OVERLAYS
@@ -87,3 +88,15 @@ def test_the_evaluation_sees_an_edge_that_is_open_and_one_that_is_closed() -> No
     open_pods = [Pod.of(name, "without-policies", {}) for name in ("a", "b")]
     assert may_talk(DEFAULT, *open_pods, 80)
     assert not may_talk(DEFAULT, open_pods[0], pods_of(DEFAULT)[0], 80)
+
+
+def test_the_table_in_the_documentation_is_this_one() -> None:
+    text = (REPOSITORY / "docs/kubernetes.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| (`.*?) \| (\d+)", text, re.MULTILINE)
+    edges = {
+        (source, destination, int(port))
+        for sources, destinations, port in rows
+        for source in re.findall(r"`([a-z-]+)`", sources)
+        for destination in re.findall(r"`([a-z-]+)`", destinations)
+    }
+    assert edges == EDGES[DEFAULT]
