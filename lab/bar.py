@@ -32,7 +32,6 @@ class Bar:
         )  # fmt: skip
         self._task = self._progress.add_task(title, total=1.0, doing="")
         self._printed_at = float("-inf")
-        self._printed = ""
 
     def __enter__(self) -> Bar:
         if self._console.is_terminal:
@@ -49,9 +48,9 @@ class Bar:
         """Show how it stands."""
         self._progress.update(self._task, completed=min(1.0, max(0.0, done)), doing=doing)
         if not self._console.is_terminal and time.monotonic() - self._printed_at >= SECONDS_BETWEEN_LINES:
+            self._printed_at = time.monotonic()
             self.say(doing)
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        self._printed_at = time.monotonic()
         self._console.print(f"{self._title}: {text}", highlight=False, markup=False)

@@ -6,14 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from flowcontrol import Thresholds
 from lab.observed import Observed
 from lab.verdict import ActVerdict, Claim, at_least, at_most, between
 
 MEASURING_ERROR_UPDATES = 10
 """Both ends are scraped at different times; recorded figures allow for that, up to this and one second's updates."""
 
-FREE_SHARE = 0.1
-"""Share of time that writes to a client that keeps up may be blocked."""
+FREE_SHARE = Thresholds().held_back_share
+"""From this share of time on in which writes to it are blocked, the server calls a client held back.
+
+One that keeps up shows a few percent, and more on a busy machine: a write that waits for the processor counts too.
+"""
 
 BLOCKED_SHARE = 0.9
 """Share of time, beside that for sending, in which writes to a client that is held back are blocked."""

@@ -34,6 +34,9 @@ CLIENT_WITHIN_SECONDS = 120.0
 NEAR_CEILING = 0.9
 """A held-back client has at least so much of the ceiling in flight: it gives its window back in lumps."""
 
+OFFERED_AT_LEAST = 0.5
+"""Share of the updates that a busy server sends at least: beats that it misses are not made up for."""
+
 SETTLING_SECONDS = 60.0
 """The recorded figures allow for the time between scrapes by rates that look back a minute."""
 
@@ -138,7 +141,9 @@ def judge(experiment: str, client: Observed) -> Verdict:
     if experiment == "fast":
         act = judge_fast(client, max(client.span_seconds - SETTLING_SECONDS, client.span_seconds / 2), offered)
         sent = client.grown("sent")
-        claims = [at_least("sent", sent, round_up(0.9 * UPDATES_PER_SECOND * client.span_seconds), "updates")]
+        claims = [
+            at_least("sent", sent, round_up(OFFERED_AT_LEAST * UPDATES_PER_SECOND * client.span_seconds), "updates")
+        ]
     else:
         act = judge_slow(client, min(60.0, client.span_seconds / 3), offered)
         ceiling, processed = client.last("ceiling"), client.last("processed")

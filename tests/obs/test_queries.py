@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from observed import RULES, Query, queries
+from observed import Query, queries
 from processes import running_services
-from prometheus_tools import Prometheus, command, running_prometheus
+from prometheus_tools import EVERY_SECOND, Prometheus, command, running_prometheus, write_rules, write_targets
 from waiting import until_blocking
 
 WITHIN_SECONDS = 35.0
@@ -23,36 +20,23 @@ WITHIN_SECONDS = 35.0
 MAY_BE_EMPTY = {"backpressure: Held back now: B"}
 """Says how many more are held back than there is room for."""
 
-CONFIGURATION = """
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ["{folder}/rules/*.yml"]
-scrape_configs:
-  - job_name: server
-    file_sd_configs: [{{files: ["{folder}/server.json"], refresh_interval: 1s}}]
-  - job_name: client
-    file_sd_configs: [{{files: ["{folder}/client.json"], refresh_interval: 1s}}]
-"""
-
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Watch a server with a fast and a slow client, both opened while Prometheus looks on, and one that goes away."""
     folder = tmp_path_factory.mktemp("prometheus")
     command("prometheus")  # skips before anything has started
-    _write_rules(folder / "rules")
+    write_rules(folder)
 
-    def scrape(job: str, *ports: int) -> None:
-        (folder / f"{job}.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
-
-    with running_services(folder) as services, running_prometheus(folder, CONFIGURATION.format(folder=folder)) as seen:
+    with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
         server = services.server("--update-interval-seconds", "0.01", "--held-back-share", "0.1")
-        scrape("server", server.metrics_port)
+        write_targets(folder, "server", server.metrics_port)
         until_blocking(lambda: seen.query('up{job="server"} offset 1s'), within_seconds=20, every_seconds=0.2)
         window = ("--window-bytes", "16384")
         fast = services.client(server.address, *window, name="client")
         slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client")
         brief = services.client(server.address, *window, name="brief-client")
-        scrape("client", fast.metrics_port, slow.metrics_port, brief.metrics_port)
+        write_targets(folder, "client", fast.metrics_port, slow.metrics_port, brief.metrics_port)
         until_blocking(
             lambda: seen.by_client("client:flowcontrol_in_flight_messages:sum"),
             lambda by_client: len(by_client) == 3,
@@ -61,15 +45,6 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         )
         brief.stop()
         yield seen
-
-
-def _write_rules(folder: Path) -> None:
-    """Copy the rules, evaluated every second so that the test is short."""
-    folder.mkdir()
-    for path in RULES.glob("*.yml"):
-        text = path.read_text()
-        assert "interval: 5s" in text
-        (folder / path.name).write_text(re.sub(r"\b5s\b", "1s", text))
 
 
 def ask(prometheus: Prometheus, query: Query) -> list[Any]:

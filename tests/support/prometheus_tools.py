@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -53,11 +54,38 @@ def _answers(*arguments: str) -> bool:
         return False
 
 
+EVERY_SECOND = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ["{folder}/rules/*.yml"]
+scrape_configs:
+  - job_name: server
+    file_sd_configs: [{{files: ["{folder}/server.json"], refresh_interval: 1s}}]
+  - job_name: client
+    file_sd_configs: [{{files: ["{folder}/client.json"], refresh_interval: 1s}}]
+"""
+"""A configuration for short tests, for which `write_rules` and `write_targets` write the rest."""
+
+
+def write_rules(folder: Path) -> None:
+    """Copy the rules of obs/, evaluated every second."""
+    (folder / "rules").mkdir()
+    for path in (RULES / "rules").glob("*.yml"):
+        text = path.read_text()
+        assert "interval: 5s" in text
+        (folder / "rules" / path.name).write_text(re.sub(r"\b5s\b", "1s", text))
+
+
+def write_targets(folder: Path, job: str, *ports: int) -> None:
+    """Name the ports of 127.0.0.1 that Prometheus scrapes for a job."""
+    (folder / f"{job}.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+
+
 class Prometheus:
     """A running Prometheus, asked over its HTTP API."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
+        self.url = str(http.base_url)
 
     def get(self, path: str, **parameters: str | float) -> Any:
         """Return the data of an answer. Raises AssertionError with Prometheus' complaint."""

@@ -1,0 +1,138 @@
+"""`lab verify` on a real Prometheus that watches real services; each bad state ends in one line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processes import clean_environment, free_port, running_services
+from prometheus_tools import EVERY_SECOND, command, running_prometheus, write_rules, write_targets
+from waiting import until_blocking
+
+SPAN_SECONDS = "5"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A server with a fast and a slow client that Prometheus watches."""
+
+    prometheus_url: str
+    server_metrics_url: str
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    command("prometheus")  # skips before anything has started
+    write_rules(folder)
+    with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
+        server = services.server("--update-interval-seconds", "0.01")
+        window = ("--window-bytes", "16384")
+        fast = services.client(server.address, *window, name="client-0")
+        slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client-0")
+        write_targets(folder, "server", server.metrics_port)
+        write_targets(folder, "client", fast.metrics_port, slow.metrics_port)
+        yield Watched(seen.url, f"http://127.0.0.1:{server.metrics_port}")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    lab = [sys.executable, "-m", "lab", "verify", *arguments]
+    return subprocess.Popen(
+        lab, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(PYTHONUNBUFFERED="1")
+    )
+
+
+def verify(url: str, out: Path, *arguments: str) -> tuple[int, str, str]:
+    """Return the exit status, the output and the errors of `lab verify`."""
+    process = start("--prometheus-url", url, "--span-seconds", SPAN_SECONDS, "--out", str(out), *arguments)
+    output, errors = process.communicate(timeout=50)
+    return process.returncode, output, errors
+
+
+def acts(out: Path) -> dict[str, Any]:
+    return {act["name"]: act for act in json.loads((out / "verdict.json").read_text())["acts"]}
+
+
+def failed(act: Any) -> list[str]:
+    return [claim["claim"] for claim in act["claims"] if not claim["passed"]]
+
+
+def test_it_waits_until_there_is_enough_and_proves_it(watched: Watched, tmp_path: Path):
+    status, output, errors = verify(watched.prometheus_url, tmp_path)
+    assert (status, errors) == (0, ""), output
+    assert "verify: wants 5 s of data of each client" in output
+    assert "All claims hold." in output
+
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    assert (verdict["passed"], verdict["window_bytes"]) == (True, 16_384)
+    fast, slow = acts(tmp_path)["client-0"], acts(tmp_path)["slow-client-0"]
+    assert 0.9 * slow["ceiling_bytes"] <= slow["in_flight_bytes_max"] <= 2 * 16_384 + 250
+    assert slow["received"] < 100 < fast["received"]
+    assert fast["missed"] == slow["missed"] == 0
+
+
+def test_clients_in_the_wrong_part_fail(watched: Watched, tmp_path: Path):
+    status, output, errors = verify(
+        watched.prometheus_url, tmp_path, "--fast", "slow-client", "--slow", "client-0", "--timeout-seconds", "3"
+    )
+    assert (status, errors) == (1, "")
+    assert "Not enough data after 3 s" in output
+    assert "Not all claims hold." in output
+    assert {"in flight, at any time", "share of time that writes are blocked"} <= set(
+        failed(acts(tmp_path)["slow-client-0"])
+    )
+    assert "seconds held back" in failed(acts(tmp_path)["client-0"])
+
+
+def test_a_client_that_is_not_there_ends_in_one_line(watched: Watched, tmp_path: Path):
+    status, _, errors = verify(watched.prometheus_url, tmp_path, "--slow", "other", "--timeout-seconds", "1")
+    assert status == 2
+    assert errors == (
+        "lab verify: Prometheus knows no client other or other-* with an open stream, but client-0, slow-client-0; "
+        "see lab verify --help\n"
+    )
+
+
+def test_where_prometheus_does_not_answer_it_ends_in_one_line(tmp_path: Path):
+    url = f"http://127.0.0.1:{free_port()}"
+    status, _, errors = verify(url, tmp_path)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert errors.startswith(f"lab verify: Prometheus does not answer at {url}: ")
+    assert not (tmp_path / "verdict.json").exists()
+
+
+def test_what_is_no_prometheus_ends_in_one_line(watched: Watched, tmp_path: Path):
+    status, _, errors = verify(watched.server_metrics_url, tmp_path)
+    assert status == 2
+    assert errors.startswith(f"lab verify: what answers at {watched.server_metrics_url} is no Prometheus: HTTP ")
+
+
+def test_a_login_in_the_address_is_not_shown(tmp_path: Path):
+    port = free_port()
+    _, _, errors = verify(f"http://somebody:secret@127.0.0.1:{port}", tmp_path)
+    assert f"http://127.0.0.1:{port}:" in errors
+    assert "secret" not in errors
+
+
+def test_ctrl_c_ends_it_at_once_and_in_silence(watched: Watched, tmp_path: Path):
+    process = start("--prometheus-url", watched.prometheus_url, "--span-seconds", "3600", "--out", str(tmp_path))
+    lines: list[str] = []
+    assert process.stdout is not None
+    until_blocking(
+        lambda: lines.append(process.stdout.readline() if process.stdout else "") or lines,
+        lambda seen: any(
+            "of 7200 s of data" in line or "window fills" in line or "held back" in line for line in seen[1:]
+        ),
+        within_seconds=20,
+    )
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (130, "")
