@@ -56,7 +56,12 @@ class MeasuredContext:
         book.add(wire_bytes(len(data)))
 
     def cut(self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()) -> None:
-        """End the stream with a status, also while a write is blocked. The client gets it behind what is in flight."""
+        """End the stream with a status, also while a write is blocked. The client gets it behind what is in flight.
+
+        Only the first call counts.
+        """
+        if self._cut is not None:
+            return
         self._cut = (code, details, trailing_metadata)
         if self._task is not None:
             self._task.cancel()
