@@ -1,0 +1,305 @@
+"""Ending a stream from outside of its handler, over real connections: in a blocked write, and while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from flowcontrol import (
+    DisconnectBuffer,
+    FlowControlServerInterceptor,
+    Ledger,
+    MeasuredContext,
+    SendBook,
+    Window,
+)
+
+from waiting import until
+
+MESSAGE = bytes(995)
+WINDOW = Window(16_384)
+FULL = 16
+"""Messages that the window takes."""
+CODE = grpc.StatusCode.RESOURCE_EXHAUSTED
+TRAILERS = (("why", "slow"), ("why-bin", b"\x00\xff"))
+
+
+class CutService(grpc.GenericRpcHandler):
+    """Hands its contexts to the test; `flood` writes without end, `wait` sends one message and waits for ever."""
+
+    def __init__(self) -> None:
+        self.contexts: list[MeasuredContext] = []
+        self.ended: list[str] = []
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        methods: dict[str, Any] = {"generated": self.generated, "written": self.written, "wait": self.wait}
+        behaviour = methods.get(details.method.rpartition("/")[2])
+        return behaviour and grpc.unary_stream_rpc_method_handler(behaviour)
+
+    async def generated(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        self.contexts.append(context)
+        try:
+            while True:
+                yield MESSAGE
+        finally:
+            self.ended.append("generated")
+
+    async def written(self, request: bytes, context: Any) -> None:
+        self.contexts.append(context)
+        try:
+            while True:
+                await context.write(MESSAGE)
+        finally:
+            self.ended.append("written")
+
+    async def wait(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        self.contexts.append(context)
+        try:
+            yield MESSAGE
+            await asyncio.Event().wait()
+        finally:
+            self.ended.append("wait")
+
+
+class Session:
+    def __init__(self, service: CutService, ledger: Ledger[SendBook], server: grpc.aio.Server, port: int) -> None:
+        self.service = service
+        self.ledger = ledger
+        self.server = server
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=WINDOW.channel_options())
+
+    def call(self, method: str) -> Any:
+        return self.channel.unary_stream(f"/cut.Cut/{method}")(b"")
+
+    async def blocked(self, method: str) -> tuple[Any, SendBook]:
+        """Open a stream that nobody reads; return it once a write is blocked."""
+        call = self.call(method)
+        await until(lambda: self.ledger.open_books())
+        (book,) = self.ledger.open_books()
+        await until(lambda: book.writing.lap_seconds(self.ledger.clock()) > 0.05, what="a blocked write")
+        assert (book.messages, book.in_write) == (FULL, 1)
+        return call, book
+
+    def cut(self) -> None:
+        self.service.contexts[-1].cut(CODE, "too slow", TRAILERS)
+
+    async def no_stream_open(self) -> None:
+        await until(self.ledger.open_books, lambda books: books == [], what="no open stream")
+
+
+@asynccontextmanager
+async def cut_session() -> AsyncIterator[Session]:
+    ledger = Ledger(SendBook)
+    service = CutService()
+    server = grpc.aio.server(interceptors=[FlowControlServerInterceptor(ledger=ledger)])
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    session = Session(service, ledger, server, port)
+    try:
+        yield session
+    finally:
+        await session.channel.close()
+        await server.stop(0)
+        await asyncio.sleep(0)
+
+
+async def read_to_its_end(call: Any) -> tuple[int, grpc.aio.AioRpcError]:
+    """Return how many messages come before the error, and the error."""
+    messages = 0
+    try:
+        while await asyncio.wait_for(call.read(), 5) == MESSAGE:
+            messages += 1
+    except grpc.aio.AioRpcError as error:
+        return messages, error
+    raise AssertionError("the stream has ended without an error")
+
+
+def assert_is_the_cut(error: grpc.aio.AioRpcError) -> None:
+    assert (error.code(), error.details()) == (CODE, "too slow")
+    trailers = dict(error.trailing_metadata() or ())
+    assert (trailers["why"], trailers["why-bin"]) == ("slow", b"\x00\xff")
+
+
+@pytest.mark.parametrize("method", ["generated", "written"])
+async def test_a_cut_in_a_blocked_write_comes_behind_all_that_was_in_flight(method):
+    async with cut_session() as session:
+        call, book = await session.blocked(method)
+        session.cut()
+        await until(lambda: session.service.ended, lambda ended: ended == [method], what="the handler's end")
+        messages, error = await read_to_its_end(call)
+        assert_is_the_cut(error)
+        assert messages == FULL + 1, "the message in the blocked write has been handed over, so it comes too"
+        await session.no_stream_open()
+        assert (book.produced, book.messages, book.wire_bytes) == (messages, messages, messages * 1_000)
+        assert (book.dropped, book.waiting) == (0, 0)
+        assert book.writing.lap_seconds(session.ledger.clock()) == 0
+
+
+async def test_a_cut_while_the_handler_waits():
+    async with cut_session() as session:
+        call = session.call("wait")
+        assert await call.read() == MESSAGE
+        session.cut()
+        messages, error = await read_to_its_end(call)
+        assert_is_the_cut(error)
+        assert messages == 0
+        await session.no_stream_open()
+        assert session.service.ended == ["wait"]
+        assert session.ledger.statement().methods["cut.Cut/wait"]["messages"] == 1
+
+
+async def test_a_cut_stream_stays_open_until_its_client_has_read_the_status():
+    async with cut_session() as session:
+        call, _ = await session.blocked("generated")
+        session.cut()
+        await until(lambda: session.service.ended)
+        assert len(session.ledger.open_books()) == 1
+        assert await call.read() == MESSAGE
+        await read_to_its_end(call)
+        await session.no_stream_open()
+
+
+async def test_a_second_cut_changes_nothing():
+    async with cut_session() as session:
+        call, _ = await session.blocked("generated")
+        session.cut()
+        await until(lambda: session.service.ended)
+        session.service.contexts[-1].cut(grpc.StatusCode.INTERNAL, "again")
+        _, error = await read_to_its_end(call)
+        assert_is_the_cut(error)
+        await session.no_stream_open()
+
+
+async def test_two_cuts_at_once_are_one():
+    async with cut_session() as session:
+        call, _ = await session.blocked("generated")
+        session.cut()
+        session.cut()
+        _, error = await read_to_its_end(call)
+        assert_is_the_cut(error)
+        await session.no_stream_open()
+
+
+async def test_a_cut_of_a_stream_that_has_ended_does_nothing():
+    async with cut_session() as session:
+        call = session.call("wait")
+        await call.read()
+        call.cancel()
+        await session.no_stream_open()
+        session.cut()
+        call = session.call("wait")
+        assert await call.read() == MESSAGE, "the server goes on"
+
+
+@pytest.mark.parametrize("method", ["generated", "written", "wait"])
+@pytest.mark.parametrize("how", ["cancels", "is gone"])
+@pytest.mark.parametrize("when", ["before", "with", "after"])
+async def test_a_client_that_is_gone(method, how, when):
+    """Before the cut, in the same moment, and between the cut and its status."""
+    async with cut_session() as session:
+        if method == "wait":
+            call = session.call(method)
+            await call.read()
+        else:
+            call, _ = await session.blocked(method)
+
+        async def leave() -> None:
+            if how == "cancels":
+                call.cancel()
+            else:
+                await session.channel.close()
+
+        if when == "before":
+            await leave()
+            session.cut()
+        elif when == "with":
+            session.cut()
+            await leave()
+        else:
+            session.cut()
+            await until(lambda: session.service.ended)
+            await leave()
+        await session.no_stream_open()
+        await until(lambda: session.service.ended, lambda ended: ended == [method], what="the handler's end")
+        tally = session.ledger.statement().methods[f"cut.Cut/{method}"]
+        assert tally["produced"] == tally["messages"] + tally["dropped"]
+
+
+async def test_a_cut_of_one_stream_leaves_others_alone():
+    async with cut_session() as session:
+        other = session.call("generated")
+        await other.read()
+        (kept,) = session.ledger.open_books()
+        call = session.call("generated")
+        await until(lambda: len(session.service.contexts) == 2)
+        session.cut()
+        _, error = await read_to_its_end(call)
+        assert_is_the_cut(error)
+        await until(session.ledger.open_books, lambda books: books == [kept])
+        for _ in range(3 * FULL):
+            await other.read()
+
+
+async def test_a_server_stops_with_a_cut_stream_that_nobody_reads():
+    async with cut_session() as session:
+        call, book = await session.blocked("generated")
+        session.cut()
+        await until(lambda: session.service.ended)
+        await asyncio.wait_for(session.server.stop(0.1), 5)
+        assert session.ledger.open_books() == []
+        assert book.produced == book.messages + book.dropped
+        call.cancel()
+
+
+async def test_an_overdue_buffer_ends_its_stream_and_the_books_balance():
+    """What waits in the buffer then is dropped; what the transport has comes to the client."""
+    now = 0.0
+
+    class Feed(grpc.GenericRpcHandler):
+        def __init__(self) -> None:
+            self.buffers: list[DisconnectBuffer[bytes]] = []
+
+        def service(self, details: grpc.HandlerCallDetails) -> Any:
+            return grpc.unary_stream_rpc_method_handler(self.live)
+
+        async def live(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+            self.buffers.append(
+                DisconnectBuffer(
+                    context.book,
+                    lambda seconds: context.cut(CODE, f"behind for {seconds:g} s", TRAILERS),
+                    patience_seconds=5,
+                    most_messages=4,
+                    clock=lambda: now,
+                )
+            )
+            async for message in self.buffers[-1]:
+                yield message
+
+    ledger = Ledger(SendBook)
+    feed = Feed()
+    server = grpc.aio.server(interceptors=[FlowControlServerInterceptor(ledger=ledger)])
+    server.add_generic_rpc_handlers((feed,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=WINDOW.channel_options()) as channel:
+        call = channel.unary_stream("/feed.Feed/live")(b"")
+        await until(lambda: feed.buffers)
+        (book,) = ledger.open_books()
+        while book.waiting < 5:
+            feed.buffers[0].put("AAPL", MESSAGE)
+            await asyncio.sleep(0.01)
+        assert (book.messages, book.waiting) == (FULL, 5)
+        now = 6.0
+        feed.buffers[0].put("AAPL", MESSAGE)
+        messages, error = await read_to_its_end(call)
+        assert (error.code(), error.details()) == (CODE, "behind for 6 s")
+        await until(ledger.open_books, lambda books: books == [])
+        assert messages == book.messages == FULL + 1
+        assert (book.produced, book.dropped, book.waiting) == (FULL + 1 + 5, 5, 0)
+    await server.stop(0)
