@@ -19,7 +19,7 @@ from dashboards.common import (
     thresholds,
 )
 
-NAMES_SHOWN = 5
+NAMES_SHOWN = 4
 
 
 def held_back() -> Panel:
@@ -34,7 +34,7 @@ def held_back() -> Panel:
         .with_target(instant(f"topk({NAMES_SHOWN}, {slow})", "{{client}}"))
         .with_target(instant(f"count({slow}) - {NAMES_SHOWN} > 0", "and more", "B"))
         .orientation(common.VizOrientation.HORIZONTAL)
-        .text(common_builders.VizTextDisplayOptions().title_size(15).value_size(15))
+        .text(common_builders.VizTextDisplayOptions().title_size(18).value_size(18))
         .mappings([state_mapping()])
         .override_by_name("and more", properties(mappings=[], color={"mode": "fixed", "fixedColor": ORANGE}))
         .thresholds(thresholds((None, GREEN), (2, ORANGE), (3, RED)))

@@ -172,10 +172,10 @@ def age_heatmap(buckets: str) -> heatmap.Panel:
         )
         .color(
             heatmap.HeatmapColorOptions()
-            .mode(heatmap_model.HeatmapColorMode.SCHEME)
-            .scheme("Oranges")
+            .mode(heatmap_model.HeatmapColorMode.OPACITY)
+            .scale(heatmap_model.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.3)
             .steps(64)
-            .exponent(0.5)
             .fill("dark-orange")
             .reverse(False)
         )
