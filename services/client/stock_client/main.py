@@ -58,8 +58,9 @@ async def run(settings: ClientSettings) -> None:
         )
         await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        while not reading.done():
+            reading.cancel()  # not only once: at a stream's end, grpc may take the cancellation for its own
+            await asyncio.wait((reading,), timeout=0.5)
     log.info("client.stop.complete", updates=reader.updates)
     if not reading.cancelled():
         reading.result()

@@ -65,6 +65,8 @@ class StreamReader:
                 update = await call.read()
                 if update is grpc.aio.EOF:
                     raise StreamEndedError.by_status(await call.code(), await call.details())
+                if update is None:  # so grpc says that it could not deserialise it
+                    raise StreamEndedError("an update that is none: it cannot be decoded")
                 if first:
                     self._report_gap(update, goes_on)
                     first = False

@@ -85,7 +85,8 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
                     return
                 finally:
                     book.waiting.stop(clock())
-                book.add(wire_bytes(self._size_of(message)))
+                # grpc hands on None for a message that it could not deserialise, and keeps its size to itself
+                book.add(wire_bytes(0 if message is None else self._size_of(message)))
                 book.processing.start(clock())
                 yield message
                 book.processing.stop(clock())
