@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from manifests import DEFAULT, OVERLAYS, REPOSITORY, containers, of_kind, workloads
-from network_policies import Pod, may_talk, pods_of
+from manifests import DEFAULT, OVERLAYS, REPOSITORY, containers, named, of_kind, workloads
+from network_policies import Pod, allows, may_talk, pods_of
 
 KIND, OPERATOR = OVERLAYS
 CLIENT_EDGES = {("client", "server", 4444), ("slow-client", "server", 4444)}
@@ -48,6 +48,21 @@ def test_pods_talk_along_these_edges_and_no_other(target: str) -> None:
         if may_talk(target, source, destination, port)
     }
     assert found == EDGES[target]
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_each_end_opens_no_more_than_the_other_needs(target: str) -> None:
+    pods = pods_of(target)
+    for source, destination, port in itertools.product(pods, pods, PORTS):
+        is_edge = (source.name, destination.name, port) in EDGES[target]
+        assert allows(target, "Egress", source, destination, port) is is_edge, f"{source.name} to {destination.name}"
+        assert allows(target, "Ingress", destination, source, port) is is_edge, f"{source.name} to {destination.name}"
+
+
+@pytest.mark.parametrize("target", EDGES)
+def test_a_pod_that_nobody_thought_of_is_closed(target: str) -> None:
+    deny = named(target, "NetworkPolicy", "default-deny")["spec"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 @pytest.mark.parametrize("target", EDGES)

@@ -32,12 +32,13 @@ def pods_of(target: str) -> list[Pod]:
 
 def may_talk(target: str, source: Pod, destination: Pod, port: int, protocol: str = "TCP") -> bool:
     """Tell whether the policies let `source` connect to `destination`: both ends must allow it."""
-    return _allows(target, "Egress", source, destination, port, protocol) and _allows(
+    return allows(target, "Egress", source, destination, port, protocol) and allows(
         target, "Ingress", destination, source, port, protocol
     )
 
 
-def _allows(target: str, direction: str, pod: Pod, peer: Pod, port: int, protocol: str) -> bool:
+def allows(target: str, direction: str, pod: Pod, peer: Pod, port: int, protocol: str = "TCP") -> bool:
+    """Tell whether `pod`, its own end alone, lets a connection out to `peer` (Egress) or in from it (Ingress)."""
     policies = [
         policy
         for policy in of_kind(target, "NetworkPolicy")
