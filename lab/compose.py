@@ -23,7 +23,7 @@ class Stack:
         self._project = project
         self._log = log
         others = {name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "SLOW_"))}
-        self._environment = {**others, **settings}
+        self.environment = {**others, **settings}
 
     async def up(self, *services: str) -> None:
         """Start services and those they depend on; build images that are not there. Raises ComposeError."""
@@ -31,7 +31,7 @@ class Stack:
 
     async def down(self) -> None:
         """End all services, and remove their data. Raises ComposeError."""
-        await self._run("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+        await self._run("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     async def _run(self, *arguments: str) -> None:
         docker = shutil.which("docker")
@@ -43,7 +43,7 @@ class Stack:
             # a session of its own: Ctrl-C is for the lab, which then ends the stack
             process = await asyncio.create_subprocess_exec(
                 docker, "compose", "--project-name", self._project, *arguments,
-                cwd=COMPOSE_FILE.parent, env=self._environment, stdout=log, stderr=log, start_new_session=True,
+                cwd=COMPOSE_FILE.parent, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             try:
                 status = await process.wait()

@@ -6,41 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from processes import clean_environment, free_port, running_services
-from prometheus_tools import EVERY_SECOND, command, running_prometheus, write_rules, write_targets
+from processes import clean_environment, free_port
 from waiting import until_blocking
 
 SPAN_SECONDS = "5"
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A server with a fast and a slow client that Prometheus watches."""
-
-    prometheus_url: str
-    server_metrics_url: str
-
-
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    folder = tmp_path_factory.mktemp("watched")
-    command("prometheus")  # skips before anything has started
-    write_rules(folder)
-    with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
-        server = services.server("--update-interval-seconds", "0.01")
-        window = ("--window-bytes", "16384")
-        fast = services.client(server.address, *window, name="client-0")
-        slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client-0")
-        write_targets(folder, "server", server.metrics_port)
-        write_targets(folder, "client", fast.metrics_port, slow.metrics_port)
-        yield Watched(seen.url, f"http://127.0.0.1:{server.metrics_port}")
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -65,7 +37,7 @@ def failed(act: Any) -> list[str]:
     return [claim["claim"] for claim in act["claims"] if not claim["passed"]]
 
 
-def test_it_waits_until_there_is_enough_and_proves_it(watched: Watched, tmp_path: Path):
+def test_it_waits_until_there_is_enough_and_proves_it(watched: Any, tmp_path: Path):
     status, output, errors = verify(watched.prometheus_url, tmp_path)
     assert (status, errors) == (0, ""), output
     assert "verify: wants 5 s of data of each client" in output
@@ -79,7 +51,7 @@ def test_it_waits_until_there_is_enough_and_proves_it(watched: Watched, tmp_path
     assert fast["missed"] == slow["missed"] == 0
 
 
-def test_clients_in_the_wrong_part_fail(watched: Watched, tmp_path: Path):
+def test_clients_in_the_wrong_part_fail(watched: Any, tmp_path: Path):
     status, output, errors = verify(
         watched.prometheus_url, tmp_path, "--fast", "slow-client", "--slow", "client-0", "--timeout-seconds", "3"
     )
@@ -92,7 +64,7 @@ def test_clients_in_the_wrong_part_fail(watched: Watched, tmp_path: Path):
     assert "seconds held back" in failed(acts(tmp_path)["client-0"])
 
 
-def test_a_client_that_is_not_there_ends_in_one_line(watched: Watched, tmp_path: Path):
+def test_a_client_that_is_not_there_ends_in_one_line(watched: Any, tmp_path: Path):
     status, _, errors = verify(watched.prometheus_url, tmp_path, "--slow", "other", "--timeout-seconds", "1")
     assert status == 2
     assert errors == (
@@ -109,7 +81,7 @@ def test_where_prometheus_does_not_answer_it_ends_in_one_line(tmp_path: Path):
     assert not (tmp_path / "verdict.json").exists()
 
 
-def test_what_is_no_prometheus_ends_in_one_line(watched: Watched, tmp_path: Path):
+def test_what_is_no_prometheus_ends_in_one_line(watched: Any, tmp_path: Path):
     status, _, errors = verify(watched.server_metrics_url, tmp_path)
     assert status == 2
     assert errors.startswith(f"lab verify: what answers at {watched.server_metrics_url} is no Prometheus: HTTP ")
@@ -122,7 +94,7 @@ def test_a_login_in_the_address_is_not_shown(tmp_path: Path):
     assert "secret" not in errors
 
 
-def test_ctrl_c_ends_it_at_once_and_in_silence(watched: Watched, tmp_path: Path):
+def test_ctrl_c_ends_it_at_once_and_in_silence(watched: Any, tmp_path: Path):
     process = start("--prometheus-url", watched.prometheus_url, "--span-seconds", "3600", "--out", str(tmp_path))
     lines: list[str] = []
     assert process.stdout is not None

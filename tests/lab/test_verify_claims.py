@@ -10,8 +10,8 @@ from lab.observed import Observed
 SECONDS = 60
 STEADY = {
     "state": 1.0, "streams": 7.0, "in_flight": 0.0, "in_flight_bytes": 0.0, "window_bytes": 65_535.0,
-    "wire_bytes": 104.0, "ceiling": 630.0, "bound": 947.0, "bound_bytes": 98_510.0, "sent_per_second": 10.0, "missed": 0.0,
-    "produced_unaccounted": 0.0, "received_unaccounted": 0.0,
+    "wire_bytes": 104.0, "ceiling": 630.0, "bound": 947.0, "bound_bytes": 98_510.0, "sent_per_second": 10.0,
+    "missed": 0.0, "produced_unaccounted": 0.0, "received_unaccounted": 0.0,
 }  # fmt: skip
 
 

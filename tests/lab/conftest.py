@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from processes import running_services
+from prometheus_tools import EVERY_SECOND, command, running_prometheus, write_rules, write_targets
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A server with a fast and a slow client that Prometheus watches."""
+
+    prometheus_url: str
+    server_metrics_url: str
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Run them once for all tests; the slow client is held back after some twelve seconds."""
+    folder = tmp_path_factory.mktemp("watched")
+    command("prometheus")  # skips before anything has started
+    write_rules(folder)
+    with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
+        server = services.server("--update-interval-seconds", "0.01")
+        window = ("--window-bytes", "16384")
+        fast = services.client(server.address, *window, name="client-0")
+        slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client-0")
+        write_targets(folder, "server", server.metrics_port)
+        write_targets(folder, "client", fast.metrics_port, slow.metrics_port)
+        yield Watched(seen.url, f"http://127.0.0.1:{server.metrics_port}")
