@@ -65,7 +65,7 @@ def blocked() -> Panel:
     """Show for how much of the time writes are blocked."""
     return (
         answer(
-            "Server's writes blocked",
+            "Writes blocked",
             "Share of the last minute in which the server waited to write; to the client it waits for most. "
             "Fast: 0 %. Slow: it rises to nearly 100 %: the server is held back.",
         )
