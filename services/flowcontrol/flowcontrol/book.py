@@ -37,28 +37,32 @@ class Stopwatch:
 
     ignore_below_seconds: float = 0.0
     """Laps shorter than this do not count."""
-    _finished_seconds: float = 0.0
-    _started_at: float | None = None
+    _state: tuple[float, float | None] = (0.0, None)
+    """Seconds of the finished laps, and when the one under way began: one value, for a scrape in another thread must
+    not see half of a change."""
 
     def start(self, now: float) -> None:
         """Begin a lap."""
-        self._started_at = now
+        self._state = (self._state[0], now)
 
     def stop(self, now: float) -> None:
         """End the lap; does nothing where none is under way."""
-        self._finished_seconds += self.lap_seconds(now)
-        self._started_at = None
+        self._state = (self.seconds(now), None)
 
     def lap_seconds(self, now: float) -> float:
         """Return the seconds of the lap under way; 0 where there is none, or one too short to count."""
-        if self._started_at is None:
-            return 0.0
-        lap = now - self._started_at
-        return lap if lap >= self.ignore_below_seconds else 0.0
+        return self._lap_seconds(self._state[1], now)
 
     def seconds(self, now: float) -> float:
         """Return the seconds of all laps, the one under way included."""
-        return self._finished_seconds + self.lap_seconds(now)
+        finished_seconds, started_at = self._state
+        return finished_seconds + self._lap_seconds(started_at, now)
+
+    def _lap_seconds(self, started_at: float | None, now: float) -> float:
+        if started_at is None:
+            return 0.0
+        lap = now - started_at
+        return lap if lap >= self.ignore_below_seconds else 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import threading
+
 from flowcontrol import Identity, ReceiveBook, SendBook
 from flowcontrol.book import BLOCKED_AFTER_SECONDS, Stopwatch
 
@@ -47,6 +50,39 @@ def test_a_reader_with_an_older_time_gets_no_negative_lap():
     watch = Stopwatch()
     watch.start(10)
     assert watch.seconds(9) == 0
+
+
+def test_a_scrape_in_another_thread_never_sees_half_a_change():
+    watch, done = Stopwatch(), threading.Event()
+    failures: list[object] = []
+
+    def scrape() -> None:
+        before = 0.0
+        try:
+            while not done.is_set():
+                # a time long after all laps: one that counts twice shows
+                finished = watch.seconds(0)
+                if finished < before:
+                    failures.append((before, finished))
+                before = finished
+                watch.lap_seconds(1e9)
+        except Exception as failure:
+            failures.append(failure)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    scraper = threading.Thread(target=scrape)
+    scraper.start()
+    try:
+        for _ in range(150_000):
+            watch.start(-1)
+            watch.stop(0)
+    finally:
+        done.set()
+        scraper.join(10)
+        sys.setswitchinterval(interval)
+    assert failures == []
+    assert watch.seconds(0) == 150_000
 
 
 def test_a_book_counts_messages_and_bytes():

@@ -49,11 +49,8 @@ async def meets_prediction(window_bytes: int, message_bytes: int, reads: int, me
         call = session.call(method)
         for _ in range(reads):
             assert len(await call.read()) == message_bytes
-        if reads == 0:
-            least_bytes = window_bytes - frame + 1
-        else:
-            # grpc announces what was read once it makes up half of a window
-            least_bytes = max(0, window_bytes // 2 - 2 * frame)
+        # grpc announces what was read once it makes up half of a window
+        least_bytes = max(0, window_bytes // 2 - 2 * frame) if reads else window_bytes - frame + 1
         sent = await sent_when_blocked(session, at_least=reads + -(-least_bytes // frame))
         in_flight_bytes = (sent - reads) * frame
         if reads == 0:
