@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -54,10 +54,13 @@ class Thresholds:
     check_every_seconds: float = 1.0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Trace:
-    blocked: deque[tuple[float, float]] = field(default_factory=deque)
-    """(time, seconds blocked until then), over the last `share_window_seconds`."""
+    # arrays, for a server has one of these a stream: as a deque of tuples this came to 2 KB
+    looks: array[float] = field(default_factory=lambda: array("d"))
+    """Times of the looks of the last `share_window_seconds`, and one before."""
+    blocked: array[float] = field(default_factory=lambda: array("d"))
+    """For each look, the seconds blocked until then."""
     free_since_bytes: int = 0
     """Bytes that had been sent when writes were last seen blocked: no more can have been in flight then."""
     told_severity: int = 0
@@ -65,10 +68,9 @@ class _Trace:
 
     def last_share(self) -> float:
         """Return the blocked share since the look before this one."""
-        if len(self.blocked) < 2:
+        if len(self.looks) < 2 or self.looks[-1] <= self.looks[-2]:
             return 0.0
-        (began, blocked_then), (now, blocked) = self.blocked[-2], self.blocked[-1]
-        return (blocked - blocked_then) / (now - began) if now > began else 0.0
+        return (self.blocked[-1] - self.blocked[-2]) / (self.looks[-1] - self.looks[-2])
 
 
 class ConsumerWatch:
@@ -109,7 +111,9 @@ class ConsumerWatch:
 
     def check(self, book: SendBook, now: float) -> None:
         """Look at one stream at a given time."""
-        trace = self._traces.setdefault(book, _Trace())
+        trace = self._traces.get(book)
+        if trace is None:
+            trace = self._traces[book] = _Trace()
         share = self._blocked_share(book, trace, now)
         lap = book.writing.lap_seconds(now)
         if trace.last_share() > self._thresholds.free_share:
@@ -141,13 +145,16 @@ class ConsumerWatch:
 
     def _blocked_share(self, book: SendBook, trace: _Trace, now: float) -> float:
         blocked = book.writing.seconds(now)
-        trace.blocked.append((now, blocked))
-        while len(trace.blocked) > 2 and now - trace.blocked[1][0] >= self._thresholds.share_window_seconds:
-            trace.blocked.popleft()
-        began, blocked_then = trace.blocked[0]
-        if now - began < self._thresholds.share_window_seconds:
+        looks, blocked_until = trace.looks, trace.blocked
+        looks.append(now)
+        blocked_until.append(blocked)
+        while len(looks) > 2 and now - looks[1] >= self._thresholds.share_window_seconds:
+            looks.pop(0)
+            blocked_until.pop(0)
+        span = now - looks[0]
+        if span < self._thresholds.share_window_seconds:
             return 0.0  # too early to tell
-        return (blocked - blocked_then) / (now - began)
+        return (blocked - blocked_until[0]) / span
 
 
 def _event(became: str, book: SendBook, share: float, lap: float) -> ConsumerEvent:
