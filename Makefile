@@ -9,7 +9,7 @@ KUSTOMIZE_VERSION := v5.8.2
 ACTIONLINT_VERSION := v1.7.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools
+.PHONY: help setup demo verify scenario-fast scenario-slow snapshot test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,24 @@ compose-answers:
 
 demo-policies: .venv/ready ## Prove what each policy for slow consumers costs, without Docker
 	@$(BIN)/lab demo-policies
+
+verify: .venv/ready ## Prove it on the running stack, from Prometheus; LAB_VERIFY_PROMETHEUS_URL=http://HOST:PORT
+	@$(BIN)/lab verify
+
+scenario-fast: .venv/ready compose-answers ## Five minutes with a client that keeps up, on a fresh stack: verdict and pictures
+	@$(BIN)/lab scenario fast
+
+scenario-slow: .venv/ready compose-answers ## Five minutes with a client that does not: sent stops at the predicted number
+	@$(BIN)/lab scenario slow
+
+snapshot: .venv/ready ## Save the home dashboard and its panels as PNG; LAB_SNAPSHOT_THEME=dark and more (lab snapshot --help)
+	@$(BIN)/lab snapshot
+
+bench-isolation: .venv/ready ## Measure a fast client beside up to 1,000 stalled ones, and what these cost the server
+	@$(BIN)/lab bench-isolation
+
+window-age: .venv/ready ## Draw how old a slow client's data is with windows of 16 KiB to 1 MiB
+	@$(BIN)/lab window-age
 
 test: .venv/ready ## Run all tests; those that need Docker skip where there is none
 	@$(BIN)/pytest

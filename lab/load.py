@@ -1,7 +1,8 @@
 """A load process: opens streams that it never reads, and reads one as fast as it can, as it is told line by line.
 
 It uses bare `grpc.aio` with no code of the client, so that one process holds a thousand streams. Its standard input
-takes `open N`, `close` and `measure SECONDS`; each is answered by a line of JSON. It ends with its input.
+takes `open N`, `close`, `measure SECONDS` and `flood N SECONDS` (measure while N streams are opened and filled); each
+is answered by a line of JSON. It ends with its input.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from flowcontrol.identity import Identity
 
 METHOD = "/stockservice.StockService/GetUpdates"
 POLICY_KEY = "stock-policy"
-WARM_UP_SECONDS = 0.5
+WARM_UP_SECONDS = 0.3
 """A new stream is filled with what its window holds, faster than it can be read; that is not measured."""
 
 OPEN_AT_ONCE = 50
@@ -62,6 +63,14 @@ class Load:
                 await channel.close()
         self._stalled.clear()
         return {"streams": 0}
+
+    async def flood(self, streams: int, seconds: float) -> dict[str, float]:
+        """Measure a stream while others are opened and filled."""
+        opening = asyncio.create_task(self.open(streams))
+        try:
+            return await self.measure(seconds)
+        finally:
+            await opening
 
     async def measure(self, seconds: float) -> dict[str, float]:
         """Read a new stream for so long; return updates per second and the gaps between updates in seconds."""
@@ -110,6 +119,8 @@ async def obey(load: Load) -> None:
             answer = await load.open(int(arguments[0]))
         elif command == "close":
             answer = await load.close()
+        elif command == "flood":
+            answer = await load.flood(int(arguments[0]), float(arguments[1]))
         else:
             answer = await load.measure(float(arguments[0]))
         print(json.dumps(answer), flush=True)

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo-policies": "Prove what each policy for slow consumers costs, in half a minute",
     "predict": "Predict in flight, age, loss and memory of a slow client; nothing is run",
     "window-age": "Draw the age of one slow client's data for windows of 16 KiB to 1 MiB, in a minute",
+    "bench-isolation": "Measure a fast client beside up to 1,000 stalled ones, and what these cost the server",
 }
 
 

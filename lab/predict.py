@@ -108,7 +108,7 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
     p = prediction
     memory = [
         ("server's memory, a stream", _bytes(p.memory_per_stream_bytes), "measured: make bench-isolation"),
-        ("server's memory, all streams", _bytes(p.memory_bytes), f"{scenario.streams:,} x, and the updates that they share"),
+        ("server's memory, all streams", _bytes(p.memory_bytes), f"{scenario.streams:,} x, and what they share"),
     ]  # fmt: skip
     if not p.held_back:
         return [
@@ -125,8 +125,8 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
         ),
         (
             "in flight, slow client",
-            f"{half:,} to {p.ceiling_updates:,} updates",
-            "it gives the window back by halves",
+            f"{half:,} to {scenario.most_updates:,} updates",
+            "it gives the window back by halves; grpcio holds 2",
         ),
         ("in flight, any client", _updates(p.bound_updates, p.bound_bytes), "the bound: two windows and two updates"),
         (

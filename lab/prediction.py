@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowcontrol import Window, wire_bytes
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from flowcontrol.window import LIBRARY_HELD_MESSAGES
 from stock_server.policy import Policy
 
 AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
@@ -53,6 +54,11 @@ class Scenario:
         return self.window_bytes // wire_bytes(self.message_bytes)
 
     @property
+    def most_updates(self) -> int:
+        """Updates in flight to a reader that is slow and steady, at most."""
+        return self.ceiling_updates + LIBRARY_HELD_MESSAGES
+
+    @property
     def bound_updates(self) -> int:
         """Updates in flight to any reader, at most."""
         return Window(self.window_bytes).bound_messages(self.message_bytes) or 0
@@ -91,13 +97,13 @@ class Prediction:
     """When the server is first held back: an estimate, for the client gives its window back in lumps."""
     processed_per_second: float
     dropped_per_second: float
-    """Updates left out by policy."""
+    """Updates that the policy leaves out."""
     unmade_per_second: float
     """Updates that a source which waits does not make."""
     age_least_seconds: float
     """Age of the data when its processing is done, at the plateau: least, when half a window is in flight."""
     age_seconds: float
-    """The same, most: a whole window is in flight."""
+    """The same, most: a whole window is in flight, and what grpcio holds of its own."""
     age_bound_seconds: float
     """The same, for a reader that pauses: it can have all in flight that can be."""
     age_settles_after_seconds: float | None
@@ -135,7 +141,7 @@ def predict(scenario: Scenario) -> Prediction:
         dropped_per_second=0.0 if waits else excess,
         unmade_per_second=excess if waits else 0.0,
         age_least_seconds=(ceiling // 2 if held_back else 0) * processing + processing,
-        age_seconds=(ceiling if held_back else 0) * processing + waited + processing,
+        age_seconds=(scenario.most_updates if held_back else 0) * processing + waited + processing,
         age_bound_seconds=(bound if held_back else 0) * processing + waited + processing,
         age_settles_after_seconds=(
             held_back_after * scenario.updates_per_second * processing if held_back_after is not None else None

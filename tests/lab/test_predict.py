@@ -80,7 +80,7 @@ def test_the_plateau_is_that_of_the_window():
     assert predicted.bound_updates == Window(65_535).bound_messages(95)
     assert predicted.held_back_after_seconds == pytest.approx(655 / 9.5)
     assert (predicted.dropped_per_second, predicted.unmade_per_second) == (0, 9.5)
-    assert predicted.age_seconds == pytest.approx((655 + 1) * 2.0)
+    assert predicted.age_seconds == pytest.approx((655 + 2 + 1) * 2.0)
     assert predicted.lag_growth == pytest.approx(0.95)
 
 
