@@ -54,7 +54,7 @@ def build() -> dashboard.Dashboard:
         .label("Client")
         .description("One client or several; all by default")
         .datasource(DATASOURCE)
-        .query({"query": "label_values(client:flowcontrol_state:code, client)", "refId": "client"})
+        .query({"query": "label_values(client:flowcontrol_state:code, client)", "refId": "client", "qryType": 1})
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
