@@ -179,7 +179,6 @@ def _flat(panels: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 def _problem(content: bytes, width: int, height: int) -> str | None:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            picture.load()
             colors = picture.convert("RGB").getcolors(1)
             size = picture.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):

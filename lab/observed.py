@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from lab.prometheus import Points, Prometheus
 
@@ -62,10 +61,10 @@ class Observed:
         ]
         if not moments or math.isnan(moments[-1]["in_flight"]) or not moments[-1]["state"]:
             return None
-        began = 0
-        for number, (before, after) in enumerate(pairwise(moments), start=1):
-            if before["streams"] != after["streams"] and not math.isnan(after["streams"]):
-                began = number
+        began, streams = 0, moments[0]["streams"]
+        for number, moment in enumerate(moments):
+            if not math.isnan(moment["streams"]) and moment["streams"] != streams:
+                began, streams = number, moment["streams"]
         return cls(name, moments[began:])
 
     @property
