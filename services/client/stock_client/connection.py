@@ -14,6 +14,7 @@ from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
+from stockservice.stock_pb2_grpc import StockServiceStub
 
 log = structlog.get_logger()
 
@@ -38,8 +39,14 @@ def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterce
     return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
 
 
-async def read_for_ever(settings: ClientSettings, reader: StreamReader, metrics: ClientMetrics) -> None:
-    """Read stream after stream; between two, wait with exponential backoff and full jitter. Ends when cancelled."""
+async def read_for_ever(
+    settings: ClientSettings, interceptor: FlowControlClientInterceptor, reader: StreamReader, metrics: ClientMetrics
+) -> None:
+    """Read stream after stream; between two, wait with exponential backoff and full jitter. Ends when cancelled.
+
+    Each has a channel of its own, for a channel whose name does not resolve waits longer and longer before it asks DNS
+    again, up to 120 s, and no option says less (`GRPC_DNS_RECONNECT_MAX_BACKOFF_SECONDS` in grpc's DNS resolver).
+    """
 
     def report(state: RetryCallState) -> None:
         reason = state.outcome.exception() if state.outcome else None
@@ -59,7 +66,8 @@ async def read_for_ever(settings: ClientSettings, reader: StreamReader, metrics:
         updates_before = reader.updates
         with attempt:
             try:
-                await reader.read_one_stream()
+                async with open_channel(settings, interceptor) as channel:
+                    await reader.read_one_stream(StockServiceStub(channel))
             finally:
                 if reader.updates > updates_before:
                     attempt.retry_state.attempt_number = 1  # it had been connected: back off from the start

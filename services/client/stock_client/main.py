@@ -11,11 +11,10 @@ from servicekit.lifetime import run_to_end, stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.settings import exit_for_address, load_settings
-from stock_client.connection import open_channel, read_for_ever
+from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
-from stockservice.stock_pb2_grpc import StockServiceStub
 
 log = structlog.get_logger()
 
@@ -39,28 +38,21 @@ async def run(settings: ClientSettings) -> None:
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 
-    async with open_channel(settings, interceptor) as channel:
-        reader = StreamReader(
-            StockServiceStub(channel),
-            settings.schedule,
-            metrics,
-            policy=settings.policy,
-            log_updates=settings.log_updates,
-        )
-        reading = asyncio.create_task(read_for_ever(settings, reader, metrics))
-        stopping = asyncio.create_task(stop.wait())
-        log.info(
-            "client.start.complete",
-            name=settings.name,
-            server_address=settings.server_address,
-            window_bytes=str(settings.window),
-            metrics_port=metrics_port,
-        )
-        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        while not reading.done():
-            reading.cancel()  # not only once: at a stream's end, grpc may take the cancellation for its own
-            await asyncio.wait((reading,), timeout=0.5)
-    log.info("client.stop.complete", updates=reader.updates)
+    reader = StreamReader(settings.schedule, metrics, policy=settings.policy, log_updates=settings.log_updates)
+    reading = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics))
+    stopping = asyncio.create_task(stop.wait())
+    log.info(
+        "client.start.complete",
+        name=settings.name,
+        server_address=settings.server_address,
+        window_bytes=str(settings.window),
+        metrics_port=metrics_port,
+    )
+    await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    while not reading.done():
+        reading.cancel()  # not only once: at a stream's end, grpc may take the cancellation for its own
+        await asyncio.wait((reading,), timeout=0.5)
     if not reading.cancelled():
-        reading.result()
+        reading.result()  # raises what ended it
+    log.info("client.stop.complete", updates=reader.updates)

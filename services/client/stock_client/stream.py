@@ -33,14 +33,12 @@ class StreamReader:
 
     def __init__(
         self,
-        stub: StockServiceStub,
         processing: Processing,
         metrics: ClientMetrics,
         *,
         policy: str | None = None,
         log_updates: bool = True,
     ) -> None:
-        self._stub = stub
         self._wanted = () if policy is None else ((POLICY_KEY, policy),)
         self._drops = False
         self._processing = processing
@@ -52,9 +50,9 @@ class StreamReader:
         self.updates = 0
         """Updates read so far, of all streams."""
 
-    async def read_one_stream(self) -> None:
+    async def read_one_stream(self, stub: StockServiceStub) -> None:
         """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
-        call: Any = self._stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
+        call: Any = stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
         try:
             given = await call.initial_metadata() or {}
             goes_on = self._sequences.begin_stream(given.get(SOURCE_KEY))
