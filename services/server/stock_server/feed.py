@@ -31,6 +31,8 @@ class LiveFeed:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         self._buffers.add(buffer)
+        if self._task.done():
+            buffer.close()  # the pace has stopped while the stream was still to begin
         try:
             yield
         finally:
