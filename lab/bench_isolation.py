@@ -37,6 +37,7 @@ LIVE = ("--update-interval-seconds", "0.01", "--padding-bytes", str(PADDING_BYTE
 WINDOWS = tuple(Window(2**exponent) for exponent in (14, 16, 18, 20))
 
 FILLING_ROUNDS = 3
+FILLING_SECONDS = 2.0
 
 SPARE_FILES = 200
 """Open files that a process with a connection for each stream needs besides."""
@@ -49,7 +50,7 @@ class BenchSettings(CommandSettings):
 
     streams: int = Field(1_000, ge=2, le=1_900, description="most stalled streams on channels of their own, 2 to 1900")
     shared_streams: int = Field(100, ge=2, le=1_000, description="most stalled streams on a shared channel, 2 to 1000")
-    rounds: int = Field(5, ge=1, le=50, description="rounds of each series, 1 to 50; figures are their medians")
+    rounds: int = Field(4, ge=1, le=50, description="rounds of each series, 1 to 50; figures are their medians")
     seconds: float = Field(1.5, gt=0, le=60, description="seconds of each measurement of the fast client, up to 60")
     out: Path = Field(Path("out/bench-isolation"), description="folder for results.json and the services' logs")
 
@@ -117,10 +118,10 @@ async def run(settings: BenchSettings, console: Console) -> Results:
                 isolation += await measure_series(setup, http, logs, say)
             async with run_server(logs, *FULL_SPEED) as server:
                 filling = [
-                    await measure_flood(window, max(1, shared // 5), FILLING_ROUNDS, 2.0, server, http, say)
+                    await measure_flood(window, max(1, shared // 5), FILLING_ROUNDS, FILLING_SECONDS, server, http, say)
                     for window in (Window(), Window(None))
                 ]
-                throughput = await measure_throughput(WINDOWS, 3, 1.0, server, say)
+                throughput = await measure_throughput(WINDOWS, FILLING_ROUNDS, 1.0, server, say)
             costs = await measure_costs(_cases(most, shared), PADDING_BYTES, http, logs, say)
     return Results(_machine(), round(time.monotonic() - began_at, 1), isolation, filling, throughput, costs)
 

@@ -17,8 +17,11 @@ LARGEST_STREAM_BYTES = 50_000
 
 def isolation_table(rows: Sequence[Isolation]) -> Table:
     """Return a row for each number of stalled streams."""
-    columns = ("series", "stalled", "updates/s", "ratio", "p99 gap", "ratio", "")
-    table = _table("A fast client beside stalled ones; medians, ratios to it alone", columns)
+    columns = ("series", "stalled", "updates/s", "ratio", "p99 gap", "ratio", "processor", "")
+    table = _table(
+        "A fast client beside stalled ones; medians; ratios to it alone, processor: the server's time for an update",
+        columns,
+    )
     before = ""
     for row in rows:
         if before != row.series:
@@ -30,6 +33,7 @@ def isolation_table(rows: Sequence[Isolation]) -> Table:
             f"{row.rate_ratio:.2f}",
             f"{row.gap_p99_seconds * 1000:.2f} ms",
             f"{row.gap_p99_ratio:.2f}",
+            f"{row.processor_ratio:.2f}",
             _mark(row.rate_ratio >= 1 - WITHIN and row.gap_p99_ratio <= 1 + WITHIN),
         )
         before = row.series

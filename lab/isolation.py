@@ -19,6 +19,9 @@ from lab.services import Service, ServiceFailedError, run_server
 SETTLE_SECONDS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.25
 
+SENT = "flowcontrol_server_sent_messages_total"
+PROCESSOR = "process_cpu_seconds_total"
+
 Say = Callable[[str], None]
 
 
@@ -51,6 +54,8 @@ class Isolation:
     rate_ratio: float
     """To the fast stream alone, just before and just after."""
     gap_p99_ratio: float
+    processor_ratio: float
+    """Of the server's processor time for an update of the fast stream: the figure that a busy machine moves least."""
     rate_ratios: tuple[float, ...]
     gap_p99_ratios: tuple[float, ...]
 
@@ -71,23 +76,31 @@ async def measure_series(setup: Setup, http: httpx.AsyncClient, logs: Path, say:
         for number in range(setup.rounds):
             say(f"{setup.title}: round {number + 1} of {setup.rounds}")
             rounds.append(await _round(setup, server, stalled, fast, http))
-        after = await fast.measure(setup.seconds)
+        after = await _measured(setup, server, fast, http)
     return summarise(setup.title, rounds, after)
 
 
 async def _round(
     setup: Setup, server: Service, stalled: LoadProcess, fast: LoadProcess, http: httpx.AsyncClient
 ) -> dict[int, Measured]:
-    measured = {0: await fast.measure(setup.seconds)}
+    measured = {0: await _measured(setup, server, fast, http)}
     streams = 0
     for wanted in setup.stalled:
         await stalled.open(wanted - streams)
         streams = wanted
         await until_stalled(server, http, streams)
-        measured[wanted] = await fast.measure(setup.seconds)
+        measured[wanted] = await _measured(setup, server, fast, http)
     await stalled.close()
     await _until_closed(server, http)
     return measured
+
+
+async def _measured(setup: Setup, server: Service, fast: LoadProcess, http: httpx.AsyncClient) -> Measured:
+    before = await scrape(http, server.metrics_url, "fast")
+    figures = await fast.measure(setup.seconds)
+    after = await scrape(http, server.metrics_url, "fast")
+    sent = after[SENT] - before.get(SENT, 0.0)
+    return {**figures, "processor_seconds": (after[PROCESSOR] - before[PROCESSOR]) / sent}
 
 
 def summarise(series: str, rounds: Sequence[dict[int, Measured]], after: Measured) -> list[Isolation]:
@@ -112,6 +125,7 @@ def _summary(series: str, streams: int, rounds: Sequence[dict[int, Measured]], a
         gap_p99_seconds=round(statistics.median(m[streams]["gap_p99_seconds"] for m in rounds), 6),
         rate_ratio=round(statistics.median(rate), 3),
         gap_p99_ratio=round(statistics.median(gap), 3),
+        processor_ratio=round(statistics.median(ratios("processor_seconds")), 3),
         rate_ratios=rate,
         gap_p99_ratios=gap,
     )

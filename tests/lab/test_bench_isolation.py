@@ -8,11 +8,12 @@ import resource
 import pytest
 
 from lab import bench_isolation, idle_cost
+from lab.idle_cost import Case
 from lab.isolation import summarise
 
 
 def measured(rate: float, gap: float) -> dict[str, float]:
-    return {"updates_per_second": rate, "gap_p99_seconds": gap}
+    return {"updates_per_second": rate, "gap_p99_seconds": gap, "processor_seconds": 1 / rate}
 
 
 def test_a_round_is_compared_with_the_measurements_alone_on_both_sides_of_it():
@@ -31,16 +32,23 @@ def test_a_round_is_compared_with_the_measurements_alone_on_both_sides_of_it():
 def test_a_small_run_has_all_figures_and_leaves_them_as_json(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(idle_cost, "FULL_AFTER_SECONDS", 0.1)
     monkeypatch.setattr(idle_cost, "WATCHED_SECONDS", 0.5)
-    monkeypatch.setattr(bench_isolation, "WINDOWS", bench_isolation.WINDOWS[:2])
+    monkeypatch.setattr(bench_isolation, "WINDOWS", bench_isolation.WINDOWS[:1])
+    cases = [Case("pause", 16_384, 3), Case("drop-oldest", 16_384, 2, shared=True)]
+    monkeypatch.setattr(bench_isolation, "_cases", lambda *_: cases)
     monkeypatch.setattr(bench_isolation, "FILLING_ROUNDS", 1)
+    monkeypatch.setattr(bench_isolation, "FILLING_SECONDS", 0.3)
     arguments = ["--streams", "4", "--shared-streams", "5", "--rounds", "1", "--seconds", "0.3", "--out", str(tmp_path)]
     assert bench_isolation.main(arguments) == 0
     results = json.loads((tmp_path / "results.json").read_text())
     assert {row["stalled_streams"] for row in results["isolation"]} == {0, 1, 4, 5}
     assert all(row["updates_per_second"] > 10 for row in results["isolation"])
     assert [row["window"] for row in results["filling"]] == ["65535", "auto"]
-    assert len(results["throughput"]) == 2
-    assert {row["policy"] for row in results["costs"]} == {"pause", "conflate", "drop-oldest", "disconnect"}
+    assert len(results["throughput"]) == 1
+    assert [(row["policy"], row["channels"]) for row in results["costs"]] == [
+        ("pause", "own"),
+        ("drop-oldest", "shared"),
+    ]
+    assert all(0 <= row["processor_share"] < 0.5 for row in results["costs"])
     table = capsys.readouterr().out
     assert "one shared channel" in table
     assert "memory of each" in table

@@ -25,6 +25,8 @@ _SHARED_RANDOM = random.Random()  # noqa: S311 - prices, not secrets; one of its
 class StockSource:
     """Makes the updates of one ticker, one after another, numbered from 1."""
 
+    __slots__ = ("_padding", "_price", "_random", "_sequence", "ticker")
+
     def __init__(self, ticker: str = DEFAULT_TICKER, padding_bytes: int = 0, seed: int | None = None) -> None:
         self.ticker = ticker
         self._padding = _zeros(padding_bytes)
