@@ -1,0 +1,137 @@
+"""The scripts behind make, with stand-ins for docker, kind and kubectl that write down how they were called."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from manifests import DEFAULT, REPOSITORY, containers, workloads
+
+SCRIPTS = REPOSITORY / "k8s/scripts"
+
+
+class Machine:
+    """A PATH on which some programs are stand-ins: each notes its arguments, and runs a line of shell."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bin = folder / "bin"
+        self._bin.mkdir()
+        self._calls = folder / "calls"
+        self._calls.touch()
+        for name in ("bash", "basename", "dirname", "cat", "grep", "git", "sed", "mktemp", "rm", "sleep", "python3"):
+            path = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
+            (self._bin / name).symlink_to(path)
+
+    def has(self, program: str, behaviour: str = "true") -> None:
+        """Put a stand-in on the PATH; `behaviour` is shell that sees its arguments."""
+        path = self._bin / program
+        path.write_text(f'#!/usr/bin/env bash\necho "{program} $*" >>{self._calls}\n{behaviour}\n')
+        path.chmod(0o755)
+
+    def run(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of k8s/scripts."""
+        environment = {"PATH": str(self._bin), "HOME": os.environ.get("HOME", "/"), **variables}
+        command = [str(self._bin / "bash"), str(SCRIPTS / script)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+
+    def calls(self) -> list[str]:
+        """Return the calls of all stand-ins, in order."""
+        return self._calls.read_text().splitlines()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], text: str) -> None:
+    assert result.returncode == 2, result
+    assert re.fullmatch(f".*{text}.*\n", result.stderr), result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("variables", [{}, {"REGISTRY": "example.org/me"}, {"TAG": "1.2.3"}])
+def test_images_asks_for_registry_and_tag(machine: Machine, variables: dict[str, str]) -> None:
+    machine.has("docker")
+    assert_one_line(machine.run("images.sh", **variables), "make images REGISTRY=")
+    assert machine.calls() == []
+
+
+def test_images_builds_both_for_both_platforms_and_prints_lines_that_kustomize_takes(machine: Machine) -> None:
+    machine.has("docker")
+    result = machine.run("images.sh", REGISTRY="example.org/me", TAG="1.2.3")
+    assert result.returncode == 0, result.stderr
+
+    builds = [call for call in machine.calls() if "buildx build" in call]
+    for build, service in zip(builds, ("server", "client"), strict=True):
+        assert "--platform linux/amd64,linux/arm64 --push" in build
+        assert f"--file services/{service}/Dockerfile --tag example.org/me/backpressure-{service}:1.2.3 ." in build
+        assert (REPOSITORY / f"services/{service}/Dockerfile").is_file()
+    printed = yaml.safe_load("\n".join(line for line in result.stdout.splitlines() if line.startswith("  - ")))
+    rendered = {each["image"].rpartition(":")[0] for one in workloads(DEFAULT) for each in containers(one)}
+    assert {line["name"] for line in printed} == {name for name in rendered if name.startswith("backpressure-")}
+    assert [line["newName"] for line in printed] == [
+        "example.org/me/backpressure-server",
+        "example.org/me/backpressure-client",
+    ]
+
+
+def test_images_stops_at_a_build_that_fails(machine: Machine) -> None:
+    machine.has("docker", '[[ "$*" != *"buildx build"* ]]')
+    result = machine.run("images.sh", REGISTRY="example.org/me", TAG="1.2.3")
+    assert result.returncode != 0
+    assert "Put this" not in result.stdout
+
+
+@pytest.mark.parametrize("script", ["kind_up.sh", "kind_down.sh"])
+def test_kind_is_asked_for_where_it_is_missing(machine: Machine, script: str) -> None:
+    machine.has("docker")
+    machine.has("kubectl")
+    assert_one_line(machine.run(script), "needs kind")
+
+
+def test_kind_up_loads_the_images_that_its_overlay_names_and_waits_for_everything(machine: Machine) -> None:
+    machine.has("docker")
+    machine.has("kind")
+    machine.has("kubectl")
+    result = machine.run("kind_up.sh")
+    assert result.returncode == 0, result.stderr
+
+    calls = machine.calls()
+    assert any(call.startswith("kind create cluster --name backpressure") for call in calls)
+    named = {
+        c["image"] for one in workloads("k8s/overlays/kind") for c in containers(one) if "backpressure" in c["image"]
+    }
+    loaded = {call.split()[3] for call in calls if call.startswith("kind load docker-image")}
+    assert loaded == named
+    waited = {match[1] for call in calls if (match := re.search(r"rollout status (\S+)", call))}
+    assert waited == {f"{one['kind'].lower()}/{one['metadata']['name']}" for one in workloads("k8s/overlays/kind")}
+    assert all("--context kind-backpressure" in call for call in calls if call.startswith("kubectl"))
+
+
+def test_the_smoke_test_says_that_it_needs_a_cluster(machine: Machine) -> None:
+    machine.has("curl")
+    machine.has("kubectl", "exit 1")
+    assert_one_line(machine.run("smoke.sh"), "needs a Kubernetes cluster")
+
+
+def test_the_smoke_test_leaves_a_namespace_alone_that_is_there_already(machine: Machine) -> None:
+    machine.has("curl")
+    machine.has("kubectl")  # says yes to all, also to `get namespace`
+    assert_one_line(machine.run("smoke.sh"), "is there already")
+    assert not [call for call in machine.calls() if " apply " in call or " delete " in call]
+
+
+def test_the_smoke_test_cleans_up_and_fails_where_something_fails(machine: Machine) -> None:
+    machine.has("curl")
+    machine.has("kubectl", '[[ "$*" != *"get namespace"* && "$*" != *"rollout status"* ]]')
+    result = machine.run("smoke.sh")
+
+    assert result.returncode == 1
+    assert machine.calls()[-1].startswith("kubectl delete namespace backpressure")
+    assert "passed" not in result.stdout
