@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -19,19 +20,25 @@ GET_UPDATES = "stockservice.StockService/GetUpdates"
 FLOOD = ("--update-interval-seconds", "0", "--padding-bytes", "1000")
 
 
-def books_balance(server: Service, client: Service) -> float:
-    """Return how many updates both ends have counted on the open stream, once they agree on stream and number."""
+def books_balance(server: Service, client: Service) -> None:
+    """Wait until both ends mean the same stream, and what one has sent the other has received.
 
-    def state() -> dict[str, tuple[float, float]]:
-        # the server is asked first, so that an update on its way cannot make the client's number the larger one
-        ids = (server.metric("flowcontrol_server_stream_ids"), client.metric("flowcontrol_client_stream_ids"))
-        return {"ids": ids, "messages": (server.metric(SENT), client.metric(RECEIVED))}
+    Both go on counting, so each is asked before or after the other, whichever must not have less.
+    """
 
-    def balanced(state: dict[str, tuple[float, float]]) -> bool:
-        (server_ids, client_ids), (sent, received) = state["ids"], state["messages"]
-        return server_ids == client_ids > 0 and sent == received > 5
+    def received() -> tuple[float, ...]:
+        return client.metrics("flowcontrol_client_stream_ids", RECEIVED)
 
-    return until_blocking(state, balanced, what="books that balance")["messages"][0]
+    stream_id, received_before = until_blocking(received, lambda state: state[1] > 3, what="updates on a stream")
+    server.metric_reaches("flowcontrol_server_stream_ids", lambda open_id: open_id == stream_id)
+    sent = server.metric(SENT)
+    assert sent >= received_before
+    until_blocking(received, lambda state: state[0] == stream_id and state[1] >= sent, what=f"all {sent} received")
+
+
+def seconds_between(earlier: dict[str, Any], later: dict[str, Any]) -> float:
+    before, after = (datetime.fromisoformat(event["timestamp"]) for event in (earlier, later))
+    return (after - before).total_seconds()
 
 
 def processed_sequences(client: Service) -> list[int]:
@@ -46,42 +53,25 @@ def test_a_server_killed_and_started_again(services: Services):
 
     first.stop(signal.SIGKILL)
     client.event("stream.end")
-    killed_at = time.monotonic()
     second = services.server("--update-interval-seconds", "0.05", grpc_port=port)
+    started = second.event("server.start.complete")
     resumed = client.event("stream.resume.complete")
-    assert time.monotonic() - killed_at < 10
+    assert seconds_between(started, resumed) < 5
     books_balance(second, client)
+
+    assert client.metric("stock_client_gap_seconds_total") == pytest.approx(resumed["gap_seconds"], abs=0.01)
+    assert 0 < resumed["gap_seconds"] < seconds_between(client.event("client.start.complete"), resumed)
+    assert client.metric("stock_client_reconnects_total") == len(client.events("stream.end")) >= 1
+    assert client.metric("stock_client_missed_updates_total") == 0
+    received, on_this_stream = client.metrics("flowcontrol_client_received_messages_total", RECEIVED)
+    assert received == resumed["last_sequence"] + on_this_stream, "the counts go on across streams"
 
     assert client.stop() == 0
     sequences = processed_sequences(client)
     before, after = resumed["last_sequence"], sequences[-1]
     assert sequences == [*range(1, before + 1), *range(1, after + 1)], "each stream whole and in order"
     assert client.event("client.stop.complete")["updates"] in (before + after, before + after + 1)
-    assert resumed["first_sequence"] == 1
-    assert resumed["same_source"] is False
-    assert 0 < resumed["gap_seconds"] < 10
-    assert client.events("update.missed") == []
-
-
-def test_the_gap_of_a_restart_is_measured(services: Services):
-    port = free_port()
-    first = services.server("--update-interval-seconds", "0.05", grpc_port=port)
-    client = services.client(first.address, name="gaps")
-    client.metric_reaches("stock_updates_received_total", lambda updates: updates >= 3)
-    first.stop(signal.SIGKILL)
-    client.event("stream.end")
-    services.server("--update-interval-seconds", "0.05", grpc_port=port)
-    resumed = client.event("stream.resume.complete")
-    client.metric_reaches("flowcontrol_client_streams", lambda streams: streams == 1)
-    assert client.metric("stock_client_gap_seconds_total", client="gaps") == pytest.approx(
-        resumed["gap_seconds"], abs=0.01
-    )
-    assert client.metric("stock_client_reconnects_total", client="gaps") == len(client.events("stream.end")) >= 1
-    assert client.metric("stock_client_missed_updates_total", client="gaps") == 0
-    updates = len(client.events("update.processed"))
-    assert client.metric("stock_updates_received_total") >= updates
-    received = client.metric("flowcontrol_client_received_messages_total", client="gaps")
-    assert received >= updates, "the counts go on across streams"
+    assert (resumed["first_sequence"], resumed["same_source"]) == (1, False)
 
 
 def test_a_client_killed_while_held_back(services: Services):
@@ -89,7 +79,7 @@ def test_a_client_killed_while_held_back(services: Services):
     client = services.client(server.address, "--processing", "stopped", name="stopped")
     server.metric_reaches(BLOCKED, lambda seconds: seconds > 0.2, client="stopped")
     client.stop(signal.SIGKILL)
-    server.metric_reaches(STREAMS, lambda streams: streams == 0, within_seconds=5, client="stopped")
+    server.metric_reaches(STREAMS, lambda streams: streams == 0, client="stopped")
     assert server.metric(BLOCKED, client="stopped") == 0
 
 
@@ -99,7 +89,7 @@ def test_a_client_that_hangs_while_held_back_is_given_up(services: Services):
     client = services.client(server.address, "--processing", "stopped", name="hung")
     server.metric_reaches(BLOCKED, lambda seconds: seconds > 0.2, client="hung")
     client.send(signal.SIGSTOP)
-    server.metric_reaches(STREAMS, lambda streams: streams == 0, within_seconds=8, client="hung")
+    server.metric_reaches(STREAMS, lambda streams: streams == 0, within_seconds=20, client="hung")
     assert server.process.poll() is None
 
 
@@ -138,4 +128,4 @@ def test_a_client_goes_over_to_another_address_of_its_server(services: Services)
     client.metric_reaches("stock_updates_received_total", lambda updates: updates >= 3)
     (serving,) = [server for server in servers if server.metric(STREAMS) == 1]
     serving.stop(signal.SIGKILL)
-    client.event("stream.resume.complete", within_seconds=5)
+    client.event("stream.resume.complete")

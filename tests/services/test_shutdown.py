@@ -73,7 +73,7 @@ async def test_a_server_drains_in_time_with_a_fast_and_a_stalled_client(services
                 grpc.StatusCode.UNAVAILABLE
             )
         assert await asyncio.to_thread(server.wait) == 0
-        assert time.monotonic() - signalled_at < 0.5 + grace_seconds + 1.5
+        assert time.monotonic() - signalled_at < 0.5 + grace_seconds + 5
         # grpc tells a client how its stream ended once it has read what came before
         assert await read_to_the_end(stalled) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
     assert server.event("server.drain.complete")

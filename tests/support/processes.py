@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from waiting import until_blocking
+from waiting import WITHIN_SECONDS, until_blocking
 
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -72,18 +72,22 @@ class Service:
         start = {"stock_server": "server.start.complete", "stock_client": "client.start.complete"}[self.module]
         return int(self.event(start)["metrics_port"])
 
+    def metrics(self, *names: str, **labels: str) -> tuple[float, ...]:
+        """Return, of one scrape, the sum of the samples of each name that have these labels, 0 where there are none."""
+        text = httpx.get(f"http://{self.host}:{self.metrics_port}/metrics", timeout=20).raise_for_status().text
+        sums = dict.fromkeys(names, 0.0)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name in sums and labels.items() <= sample.labels.items():
+                    sums[sample.name] += sample.value
+        return tuple(sums.values())
+
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of the samples of that name that have these labels, 0 where there are none."""
-        text = httpx.get(f"http://{self.host}:{self.metrics_port}/metrics").raise_for_status().text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        """Return one of the metrics."""
+        return self.metrics(name, **labels)[0]
 
     def metric_reaches(
-        self, name: str, condition: Callable[[float], object], within_seconds: float = 10.0, **labels: str
+        self, name: str, condition: Callable[[float], object], within_seconds: float = WITHIN_SECONDS, **labels: str
     ) -> float:
         """Return a metric once it meets a condition."""
         return until_blocking(

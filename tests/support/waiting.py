@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 State = TypeVar("State")
 
-WITHIN_SECONDS = 10.0
+WITHIN_SECONDS = 20.0
 EVERY_SECONDS = 0.02
 
 
