@@ -24,7 +24,6 @@ from manifests import (
     workloads,
 )
 
-OPERATOR = "k8s/overlays/monitoring-operator"
 ONE_SHOT = {"renderer-token"}  # in Kubernetes an init container does it
 GRAFANA_INI = (REPOSITORY / "obs/grafana/grafana.ini").read_text()
 
@@ -97,6 +96,15 @@ def test_every_image_is_that_of_compose() -> None:
             assert re.search(r":v?\d", container["image"]), f"{container['image']} is not pinned to a version"
         version = workload["metadata"]["labels"]["app.kubernetes.io/version"]
         assert ours.endswith((f":{version}", f":v{version}")), name
+
+
+@pytest.mark.parametrize("target", [DEFAULT, OVERLAYS[0]])
+def test_prometheus_is_started_as_in_compose_but_for_the_size_it_keeps(target: str) -> None:
+    size = "--storage.tsdb.retention.size="
+    ours = main_container(named(target, "StatefulSet", "prometheus"))["args"]
+    theirs = [default_of(argument) for argument in compose()["services"]["prometheus"]["command"]]
+    assert [arg for arg in ours if not arg.startswith(size)] == [arg for arg in theirs if not arg.startswith(size)]
+    assert len(ours) == len(theirs)
 
 
 @pytest.mark.parametrize("name", ["server", "client", "slow-client", "prometheus", "grafana", "renderer"])
