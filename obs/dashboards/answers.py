@@ -15,7 +15,6 @@ from dashboards.common import (
     dial,
     instant,
     properties,
-    state_mapping,
     thresholds,
 )
 
@@ -24,21 +23,22 @@ NAMES_SHOWN = 4
 
 def held_back() -> Panel:
     """Name the clients that are held back."""
-    slow = f"client:flowcontrol_state:code{{{CHOSEN}}} >= 2"
+    state = f"client:flowcontrol_state:code{{{CHOSEN}}}"
+    slow = f"{state} >= 2"
     return (
         answer(
             "Held back now",
-            "The clients that read more slowly than the server could send, by name; the stopped ones first. "
+            "The clients that read more slowly than the server could send, by name: orange, or red if stopped. "
             "Fast: none. Slow: the slow client, about a minute after it began to be slow.",
         )
         .with_target(instant(f"topk({NAMES_SHOWN}, {slow})", "{{client}}"))
-        .with_target(instant(f"count({slow}) - {NAMES_SHOWN} > 0", "and more", "B"))
+        .with_target(instant(f'count_values("more", count({slow}) - {NAMES_SHOWN} > 0)', "and {{more}} more", "B"))
+        .with_target(instant(f"0 * count({state}) unless on () {slow}", "none", "C"))
         .orientation(common.VizOrientation.HORIZONTAL)
         .text(common_builders.VizTextDisplayOptions().title_size(18).value_size(18))
-        .mappings([state_mapping()])
-        .override_by_name("and more", properties(mappings=[], color={"mode": "fixed", "fixedColor": ORANGE}))
+        .text_mode(common.BigValueTextMode.NAME)
+        .override_by_query("B", properties(color={"mode": "fixed", "fixedColor": ORANGE}))
         .thresholds(thresholds((None, GREEN), (2, ORANGE), (3, RED)))
-        .no_value("none")
     )
 
 

@@ -78,19 +78,19 @@ def sent_and_processed() -> Panel:
     return (
         lines(
             "Stock updates sent x Stock updates processed",
-            "Updates sent to the chosen clients and processed by them, counted on the streams open now, so that both "
-            "begin at 0 with the stream. Fast: the bars are equally high all along. Slow: sent stops while processed "
+            "Updates sent to the chosen clients (blue) and processed by them (green), on the streams open now: both "
+            "begin at 0 with the stream. Fast: the green fills the blue all along. Slow: sent stops while processed "
             "creeps on; what lies between is in flight. With several clients their sums are shown: choose one above "
             "to see it alone.",
             "none",
         )
-        .with_target(query(f"sum(client:stock_updates_sent:sum{{{CHOSEN}}})", "Stock updates sent"))
-        .with_target(query(f"sum(client:stock_updates_processed:sum{{{CHOSEN}}})", "Stock updates processed", "B"))
+        .with_target(query(f"sum(client:stock_updates_processed:sum{{{CHOSEN}}})", "Stock updates processed"))
+        .with_target(query(f"sum(client:stock_updates_sent:sum{{{CHOSEN}}})", "Stock updates sent", "B"))
         .draw_style(common.GraphDrawStyle.BARS)
-        .line_width(0)
+        .line_width(1)
         .max_data_points(60)
-        .override_by_name("Stock updates sent", _bars(BLUE, 45))
-        .override_by_name("Stock updates processed", _bars(GREEN, 90))
+        .override_by_name("Stock updates sent", _bars(BLUE, 15))
+        .override_by_name("Stock updates processed", _bars(GREEN, 75))
     )
 
 
@@ -104,17 +104,21 @@ def _dashed(color_name: str) -> list[dashboard.DynamicConfigValue]:
 
 def in_flight() -> Panel:
     """Show what is in flight, and how much may be."""
+    ceilings = f"client:flowcontrol_ceiling_messages:sum{{{CHOSEN}}}"
     return (
         lines(
             "Updates in flight, by client",
             "Sent by the server, not yet read by the client. Fast: near 0. Slow: climbs to the predicted ceiling and "
             "stays about there, below the bound (1.5 windows and 2 updates). A client whose window is autotuned has "
-            "neither, and climbs on, up to 4 MiB. Lines of the largest window of the chosen clients.",
+            "neither, and climbs on, up to 4 MiB. The lines are those of the largest window; "
+            "where windows differ, the smallest has its ceiling too.",
             "none",
         )
         .with_target(query(f"client:flowcontrol_in_flight_messages:sum{{{CHOSEN}}}", "{{client}}"))
-        .with_target(query(f"max(client:flowcontrol_ceiling_messages:sum{{{CHOSEN}}})", "predicted ceiling", "B"))
+        .with_target(query(f"max({ceilings})", "predicted ceiling", "B"))
         .with_target(query(f"max(client:flowcontrol_bound_messages:sum{{{CHOSEN}}})", "bound", "C"))
+        .with_target(query(f"min({ceilings}) < 0.9 * max({ceilings})", "ceiling of the smallest window", "D"))
+        .override_by_name("ceiling of the smallest window", _dashed(GREY))
         .override_by_name("predicted ceiling", _dashed(GREY))
         .override_by_name("bound", _dashed(RED))
     )

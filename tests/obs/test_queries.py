@@ -17,8 +17,8 @@ from waiting import until_blocking
 WITHIN_SECONDS = 35.0
 """Until everything has been seen: the clients held back, scraped twice, recorded and judged."""
 
-MAY_BE_EMPTY = {"backpressure: Held back now: B"}
-"""Says how many more are held back than there is room for."""
+MAY_BE_EMPTY = {"backpressure: Held back now: B", "backpressure: Held back now: C"}
+"""How many more are held back than there is room for, and that none is."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         write_targets(folder, "server", server.metrics_port)
         until_blocking(lambda: seen.query('up{job="server"} offset 1s'), within_seconds=20, every_seconds=0.2)
         window = ("--window-bytes", "16384")
-        fast = services.client(server.address, *window, name="client")
+        fast = services.client(server.address, name="client")
         slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client")
         brief = services.client(server.address, *window, name="brief-client")
         write_targets(folder, "client", fast.metrics_port, slow.metrics_port, brief.metrics_port)

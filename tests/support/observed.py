@@ -27,8 +27,9 @@ RULE_TESTS = OBS / "prometheus" / "tests"
 MADE_BY_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 
 _NOT_METRICS = (
-    "abs and avg bool by ceil clamp_max clamp_min count floor group_left histogram_quantile ignoring increase "
-    "label_replace max min offset on or quantile rate round sort_desc sum time timestamp topk unless vector absent"
+    "abs and avg bool by count_values ceil clamp_max clamp_min count floor group_left histogram_quantile ignoring "
+    "increase label_replace max min offset on or quantile rate round sort_desc sum time timestamp topk unless "
+    "vector absent"
 )
 
 
