@@ -144,6 +144,8 @@ def test_help_lists_every_setting_with_its_default_and_its_variable(service, cap
 )
 def test_a_port_in_use_is_told_in_one_line(module, flags, told):
     with socket.socket() as taken:
+        # as another server's: with this, grpc would share it unless it is told not to
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         ended = run_to_end(module, *flags, str(taken.getsockname()[1]))
