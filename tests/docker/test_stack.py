@@ -47,12 +47,6 @@ def test_prometheus_takes_its_configuration_and_the_rules(stack: Any):
     stack("exec", "-T", "prometheus", "promtool", "check", "config", "--lint-fatal", "/etc/prometheus/prometheus.yml")
 
 
-def test_the_rules_do_what_their_tests_say(stack: Any):
-    # promtool keeps the series of its tests in files, and the file system is read-only
-    here = ("exec", "-T", "-e", "TMPDIR=/prometheus", "prometheus", "sh", "-c")
-    assert "SUCCESS" in stack(*here, "promtool test rules /etc/prometheus/tests/*.yml")
-
-
 def test_every_target_is_up(prometheus: Any):
     expected = [("client", "up"), ("client", "up"), ("server", "up")]
     until_blocking(
@@ -61,7 +55,7 @@ def test_every_target_is_up(prometheus: Any):
 
 
 def test_the_slow_clients_curve_flattens_and_the_fast_ones_stays_near_zero(prometheus: Any):
-    def flat() -> dict[str, dict[str, float]]:
+    def curves() -> dict[str, dict[str, float]]:
         return {
             "lowest": prometheus.by_client(f"min_over_time({IN_FLIGHT}[20s])"),
             "highest": prometheus.by_client(f"max_over_time({IN_FLIGHT}[20s])"),
@@ -71,19 +65,19 @@ def test_the_slow_clients_curve_flattens_and_the_fast_ones_stays_near_zero(prome
             "sent": prometheus.by_client(f"increase(({SENT})[20s:1s])"),
         }
 
-    def is_flat(now: dict[str, dict[str, float]]) -> bool:
+    def is_so(now: dict[str, dict[str, float]]) -> bool:
         return (
             now["samples"]["slow-client"] >= 4
             and now["lowest"]["slow-client"] >= 0.9 * now["ceiling"]["slow-client"]
             and now["sent"]["slow-client"] < 0.1 * now["sent"]["client"]
+            # not 0: both ends are not scraped at the same moment, and what is sent meanwhile is only roughly taken out
+            and now["highest"]["client"] < 0.1 * now["ceiling"]["client"]
         )
 
     now = until_blocking(
-        flat, is_flat, within_seconds=90, every_seconds=1, retry_on=(KeyError, httpx.HTTPError), what="a plateau"
+        curves, is_so, within_seconds=120, every_seconds=1, retry_on=(KeyError, httpx.HTTPError), what="20 s so"
     )
     assert now["highest"]["slow-client"] <= now["bound"]["slow-client"], now
-    # both ends are not scraped at the same moment: what is sent meanwhile is only roughly taken out
-    assert now["highest"]["client"] < 0.15 * now["ceiling"]["client"], now
 
 
 def test_three_clients_are_three_targets_without_a_restart_of_prometheus(stack: Any, prometheus: Any):
