@@ -14,6 +14,8 @@ from processes import running_services
 from prometheus_tools import EVERY_SECOND, Prometheus, command, running_prometheus, write_rules, write_targets
 from waiting import until_blocking
 
+pytestmark = pytest.mark.timeout(120)  # whichever test comes first also waits for the programs to start
+
 WITHIN_SECONDS = 35.0
 """Until everything has been seen: the clients held back, scraped twice, recorded and judged."""
 
