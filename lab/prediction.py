@@ -13,11 +13,11 @@ from stock_server.policy import Policy
 AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
 """Where grpc's own tuning of a window ends: `lab demo`, act unbounded, with grpcio 1.85."""
 
-CONNECTION_MEMORY_BYTES = 45_000
-"""Resident memory that a client's connection costs the server, almost all of it grpc's: `make bench-isolation`."""
+STREAM_MEMORY_BYTES = 33_000
+"""Resident memory that a stream costs the server, most of it grpc's: `make bench-isolation`, shared channel."""
 
-STREAM_MEMORY_BYTES = 14_000
-"""Resident memory of one more stream on a connection that is there: `make bench-isolation`, shared channel."""
+CONNECTION_MEMORY_BYTES = 16_000
+"""What its connection costs besides: `make bench-isolation`, own channels less shared channel."""
 
 BUFFERED_MESSAGE_BYTES = 8
 """A place in a stream's buffer; the messages themselves are shared by all streams of the feed."""

@@ -179,6 +179,7 @@ def draw(results: Sequence[WindowAge], path: Path) -> None:
             transform=ax.transAxes,
             ha="right",
             color="#555555",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
         )
         ax.grid(axis="y", color="#e6e6e6")
         ax.set_axisbelow(True)
