@@ -8,7 +8,7 @@ import json
 import kubernetes_validate
 import pytest
 
-from manifests import DEFAULT, TARGETS, Object, name_of, named, objects
+from manifests import DEFAULT, TARGETS, Object, name_of, named, objects, render, renderers
 
 KUBERNETES_VERSIONS = ("1.32", "1.37")
 """The oldest that these manifests are for, and the newest whose schemas are at hand."""
@@ -60,3 +60,11 @@ def test_every_object_fits_into_the_annotation_of_kubectl_apply(target: str) -> 
     # kubectl keeps a copy of what it applied in an annotation, and all annotations together have 256 KiB
     for thing in objects(target):
         assert len(json.dumps(thing)) < 250_000, f"{name_of(thing)} is too large for kubectl apply"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_kubectl_and_kustomize_render_the_same(target: str) -> None:
+    # else a cluster would see changes, some of them to fields that cannot be changed, from whoever has another version
+    if len(renderers()) < 2:
+        pytest.skip("only one of kustomize and kubectl is there")  # also in CI: .ci/run installs kustomize alone
+    assert render(target, "kubectl") == render(target, "kustomize")

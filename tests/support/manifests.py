@@ -36,12 +36,18 @@ def tool(name: str) -> str | None:
     return shutil.which(name, path=f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
 
 
+def renderers() -> dict[str, list[str]]:
+    """Return the commands at hand that render a folder, by program: kustomize, and the one inside kubectl."""
+    arguments = {"kustomize": "build", "kubectl": "kustomize"}
+    return {name: [path, arguments[name]] for name in arguments if (path := tool(name))}
+
+
 @cache
-def render(target: str) -> str:
-    """Return what kustomize makes of a folder. Skips where there is no kustomize; without a network it needs none."""
-    kustomize, kubectl = tool("kustomize"), tool("kubectl")
-    need(kustomize or kubectl, "neither kustomize (`make tools` installs it) nor kubectl is there")
-    command = [kustomize, "build"] if kustomize else [str(kubectl), "kustomize"]
+def render(target: str, program: str = "") -> str:
+    """Return what kustomize makes of a folder. Skips where there is none; it needs no network."""
+    at_hand = renderers()
+    need(at_hand, "neither kustomize (`make tools` installs it) nor kubectl is there")
+    command = at_hand[program] if program else next(iter(at_hand.values()))
     result = subprocess.run(
         [*command, str(REPOSITORY / target)], capture_output=True, text=True, timeout=60, check=False
     )
