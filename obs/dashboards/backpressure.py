@@ -109,7 +109,7 @@ def in_flight() -> Panel:
         lines(
             "Updates in flight, by client",
             "Sent by the server, not yet read by the client. Fast: near 0. Slow: climbs to the predicted ceiling and "
-            "stays about there, below the bound (1.5 windows and 2 updates). A client whose window is autotuned has "
+            "stays about there, below the bound (2 windows and 2 updates). A client whose window is autotuned has "
             "neither, and climbs on, up to 4 MiB. The lines are those of the largest window; "
             "where windows differ, the smallest has its ceiling too.",
             "none",
