@@ -49,14 +49,14 @@ def ceiling_use() -> Panel:
             "In flight / predicted ceiling",
             "Updates that the server has sent and the client has not read yet, in percent of the ceiling that is "
             "predicted from the client's window: window / size of an update; of the client with the most. "
-            "Fast: near 0. Slow: it climbs to about 100 % and stays; 150 % is the bound that no reader passes.",
+            "Fast: near 0. Slow: it climbs to about 100 % and stays; 200 % is the bound that no reader passes.",
         )
         .with_target(instant(f"topk(1, client:flowcontrol_ceiling_use:ratio{{{CHOSEN}}})", "{{client}}"))
         .unit("percentunit")
         .decimals(0)
         .min(0)
-        .max(1.5)
-        .thresholds(thresholds((None, GREEN), (0.8, ORANGE), (1.5, RED)))
+        .max(2)
+        .thresholds(thresholds((None, GREEN), (0.8, ORANGE), (2, RED)))
         .no_value("no client")
     )
 

@@ -191,14 +191,14 @@ def most_in_flight() -> Panel:
     return (
         _bars(
             "Top 10 clients, by use of the predicted ceiling",
-            "In flight in percent of the ceiling. Fast: near 0. Slow: about 100 %, at most 150 %. "
+            "In flight in percent of the ceiling. Fast: near 0. Slow: about 100 %, at most 200 %. "
             "Autotuned clients have no ceiling: they are in the spread below.",
         )
         .with_target(instant("sort_desc(topk(10, client:flowcontrol_ceiling_use:ratio))", "{{client}}"))
         .unit("percentunit")
         .decimals(0)
-        .max(1.5)
-        .thresholds(thresholds((None, GREEN), (0.8, ORANGE), (1.5, RED)))
+        .max(2)
+        .thresholds(thresholds((None, GREEN), (0.8, ORANGE), (2, RED)))
     )
 
 
@@ -222,10 +222,10 @@ def ceiling_use_spread() -> Panel:
         .decimals(0)
         .color_scheme(color(BLUE))
     )
-    for number, (low, high) in enumerate(pairwise((0, 0.1, 0.5, 0.9, 1.1, 1.5))):
+    for number, (low, high) in enumerate(pairwise((0, 0.1, 0.5, 0.9, 1.1, 1.5, 2))):
         expr = f"count({use} >= {low} and {use} < {high}) or vector(0)"
         panel.with_target(instant(expr, f"{low:.0%} to {high:.0%}", f"U{number}"))
-    return panel.with_target(instant(f"count({use} >= 1.5) or vector(0)", "150% and more", "V")).with_target(
+    return panel.with_target(instant(f"count({use} >= 2) or vector(0)", "200% and more", "V")).with_target(
         instant("count(client:flowcontrol_window_bytes:sum == 0) or vector(0)", "autotuned", "W")
     )
 
