@@ -50,8 +50,8 @@ class BenchSettings(CommandSettings):
 
     streams: int = Field(1_000, ge=2, le=1_900, description="most stalled streams on channels of their own, 2 to 1900")
     shared_streams: int = Field(100, ge=2, le=1_000, description="most stalled streams on a shared channel, 2 to 1000")
-    rounds: int = Field(4, ge=1, le=50, description="rounds of each series, 1 to 50; figures are their medians")
-    seconds: float = Field(1.5, gt=0, le=60, description="seconds of each measurement of the fast client, up to 60")
+    rounds: int = Field(5, ge=1, le=50, description="rounds of each series, 1 to 50; figures are their medians")
+    seconds: float = Field(1.0, gt=0, le=60, description="seconds of each measurement of the fast client, up to 60")
     out: Path = Field(Path("out/bench-isolation"), description="folder for results.json and the services' logs")
 
 
