@@ -26,7 +26,7 @@ async def refusal(opener, policy: str, **settings: Any) -> grpc.aio.AioRpcError:
     market = await opener.market(**settings)
     call = StockServiceStub(opener.channel(market)).GetUpdates(EmptyRequest(), metadata=wanted(policy))
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await call.read()
+        await asyncio.wait_for(call.read(), 5)
     await until(market.ledger.open_books, lambda books: books == [], what="no open stream")
     call = StockServiceStub(opener.channel(market)).GetUpdates(EmptyRequest())
     await until(lambda: market.pace.beat() or market.ledger.open_books())
