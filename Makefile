@@ -9,7 +9,7 @@ KUSTOMIZE_VERSION := v5.8.2
 ACTIONLINT_VERSION := v1.7.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo verify scenario-fast scenario-slow snapshot test test-repeat lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
+.PHONY: help setup demo verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ test: .venv/ready ## Run all tests; those that need Docker skip where there is n
 
 test-repeat: .venv/ready ## Run the flow control tests 100 times over
 	@$(BIN)/pytest -m repeat services/flowcontrol/tests
+
+test-churn: .venv/ready ## Open and cancel streams at random for 30 s, then look for what is left over
+	@CHURN_SECONDS=30 $(BIN)/pytest tests/policies/test_churn.py
 
 lint: .venv/ready ## Check style and types
 	@$(BIN)/ruff check .
