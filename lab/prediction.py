@@ -155,16 +155,20 @@ def predict(scenario: Scenario) -> Prediction:
 
 
 def _disconnected_after_seconds(scenario: Scenario, held_back_after: float | None) -> float | None:
-    """Return when `disconnect` ends the stream: only if the client reads half a window more slowly than it waits.
+    """Return when `disconnect` ends the stream; None if it never does.
 
-    Every update that leaves the buffer starts its patience anew, and a reader, however slow, lets half a window
-    through at a time.
+    The buffer counts as full until half of it has been taken, and a reader, however slow, lets half a window through at
+    a time: where that empties half of the buffer, only one is ended that takes longer for it than the patience lasts.
     """
     if scenario.policy is not Policy.DISCONNECT or held_back_after is None:
         return None
-    patience = scenario.buffer_span_seconds + scenario.disconnect_after_seconds
-    lump = math.ceil(scenario.ceiling_updates / 2) * scenario.processing_seconds
-    return held_back_after + patience if lump > patience else None
+    lump = math.ceil(scenario.ceiling_updates / 2)
+    refill_seconds = min(lump, scenario.buffer_updates) / scenario.updates_per_second
+    full_seconds = lump * scenario.processing_seconds - refill_seconds
+    empties_half = lump >= scenario.buffer_updates / 2
+    if empties_half and full_seconds <= scenario.disconnect_after_seconds:
+        return None
+    return held_back_after + scenario.buffer_span_seconds + scenario.disconnect_after_seconds
 
 
 def _own_buffer_bytes(scenario: Scenario) -> int:

@@ -99,10 +99,13 @@ def test_policies_that_keep_less_have_fresher_data():
     assert ages[Policy.DROP_OLDEST] - ages[Policy.PAUSE] == pytest.approx(2.56), "256 updates at 100 a second"
 
 
-def test_a_reader_is_disconnected_only_if_half_a_window_takes_longer_than_buffer_and_patience():
-    slow = predict(Scenario(95, 100, 1.0, Window(16_384), Policy.DISCONNECT))
-    assert slow.disconnected_after_seconds == pytest.approx(163 / 99 + 2.56 + 5)
-    assert predict(Scenario(95, 100, 0.05, Window(16_384), Policy.DISCONNECT)).disconnected_after_seconds is None
+def test_a_reader_is_disconnected_unless_its_window_empties_half_of_the_buffer_in_time():
+    small_window = predict(Scenario(95, 100, 0.05, Window(16_384), Policy.DISCONNECT))
+    assert small_window.disconnected_after_seconds == pytest.approx(163 / 80 + 2.56 + 5)
+    in_time = predict(Scenario(95, 100, 0.02, Window(65_535), Policy.DISCONNECT))
+    assert in_time.disconnected_after_seconds is None, "327 updates leave it at a time, every 6.5 s"
+    too_late = predict(Scenario(95, 100, 0.05, Window(65_535), Policy.DISCONNECT))
+    assert too_late.disconnected_after_seconds == pytest.approx(655 / 80 + 2.56 + 5)
 
 
 def test_memory_grows_with_streams_and_not_with_the_window():
