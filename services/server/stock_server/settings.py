@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +18,9 @@ LARGEST_PADDING_BYTES = 4_000_000
 
 
 LARGEST_TICKERS = 1_000
+
+PolicyName = Literal["pause", "conflate", "drop-oldest", "disconnect"]
+"""The values of `Policy`: of an enum, --help would show the names and not the values."""
 
 
 class ServerSettings(ServiceSettings):
@@ -44,8 +48,8 @@ class ServerSettings(ServiceSettings):
         2_000, ge=1, description="streams open at once, 1 or more; further ones are refused with RESOURCE_EXHAUSTED"
     )
     tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
-    policy: Policy = Field(
-        Policy.PAUSE, description="what a client gets that is too slow: pause, conflate, drop-oldest or disconnect"
+    policy: PolicyName = Field(
+        "pause", description="what a client gets that is too slow: pause, conflate, drop-oldest or disconnect"
     )
     allowed_policies: str = Field(
         ",".join(Policy), description="policies that a client may ask for instead, separated by commas"
@@ -118,8 +122,8 @@ class ServerSettings(ServiceSettings):
         """What streams may have; the server's own policy is always allowed."""
         return Limits(
             max_streams=self.max_streams,
-            policy=self.policy,
-            allowed_policies=frozenset({self.policy, *map(Policy, self.allowed_policies.split(","))}),
+            policy=Policy(self.policy),
+            allowed_policies=frozenset({Policy(self.policy), *map(Policy, self.allowed_policies.split(","))}),
             buffer_updates=self.buffer_updates,
             disconnect_after_seconds=self.disconnect_after_seconds,
             retry_delay_seconds=self.retry_delay_seconds,
