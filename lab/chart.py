@@ -59,7 +59,8 @@ def style(ax: Axes, decimals: int = 0) -> None:
 def write_verdict(ax: Axes, passed: bool) -> None:
     """Write into a panel whether its claims hold."""
     text, color = ("holds", PROCESSED) if passed else ("FAILS", CEILING)
-    ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", color=color, fontweight="bold")
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+    ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", color=color, weight="bold", bbox=box)
 
 
 def _draw_panel(ax: Axes, panel: Panel) -> None:
