@@ -22,6 +22,7 @@ from dashboards.common import (
     properties,
     query,
 )
+from dashboards.policies import policies
 from dashboards.server import servers
 from dashboards.tables import alerts, clients
 
@@ -44,6 +45,7 @@ def build() -> dashboard.Dashboard:
                     (dropped(), 8),
                 ),
             ),
+            policies(),
             (9, ((clients(), 24),)),
             (6, ((alerts(), 24),)),
             servers(),

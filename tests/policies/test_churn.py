@@ -23,7 +23,7 @@ from stockservice.stock_pb2_grpc import StockServiceStub
 
 from waiting import until
 
-CHURN_SECONDS = float(os.environ.get("CHURN_SECONDS", "10"))
+CHURN_SECONDS = float(os.environ.get("CHURN_SECONDS", "5"))
 STREAMS = 200
 """As many are open at any time, or about to be."""
 CONNECTIONS = 10
