@@ -34,7 +34,7 @@ def events() -> Panel:
         "none",
     ).with_target(
         query(
-            f"sum by (client, to) (ceil(increase(flowcontrol_server_consumer_transitions_total{{{CHOSEN}}}[1m])))",
+            f"sum by (client, to) (round(increase(flowcontrol_server_consumer_transitions_total{{{CHOSEN}}}[1m])))",
             "{{client}} {{to}}",
         )
     )
