@@ -25,7 +25,7 @@ REFUSED = [
     ("server", ["--grace-seconds", "nan"], ["--grace-seconds (STOCK_SERVER_GRACE_SECONDS)", "0 or more"]),
     ("server", ["--update-interval-seconds", "inf"], ["STOCK_SERVER_UPDATE_INTERVAL_SECONDS", "0 or more"]),
     ("server", ["--padding-bytes", "4000001"], ["--padding-bytes (STOCK_SERVER_PADDING_BYTES)", "0 to 4000000 bytes"]),
-    ("server", ["--max-streams", "0"], ["--max-streams (STOCK_SERVER_MAX_STREAMS)", "1 or more"]),
+    ("server", ["--max-streams", "0"], ["--max-streams (STOCK_SERVER_MAX_STREAMS)", "1 to 1000000"]),
     ("server", ["--keepalive-time-seconds", "0.5"], ["STOCK_SERVER_KEEPALIVE_TIME_SECONDS", "1 or more"]),
     ("server", ["--log-level", "loud"], ["--log-level (STOCK_SERVER_LOG_LEVEL)", "'loud'", "warning"]),
     ("server", ["--nonsense", "1"], ["--nonsense", "stock-server --help"]),

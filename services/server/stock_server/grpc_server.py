@@ -15,6 +15,9 @@ from stockservice.stock_pb2_grpc import add_StockServiceServicer_to_server
 
 SERVICES = (SERVICE_NAME, health.SERVICE_NAME, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
 
+MOST_PENDING_STREAMS = 3_000
+"""Streams that may come at once to a server of any size."""
+
 
 def build(
     settings: ServerSettings, service: StockService, interceptor: FlowControlServerInterceptor
@@ -48,7 +51,11 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     Pings find out that a client has vanished also while its stream is blocked: data would not, for none may be sent.
     grpc waits for the answer as long as `ping_timeout` says, by default a minute, whatever `keepalive_timeout` is.
     `max_pings_without_data` 0 lets pings go on without data frames. `so_reuseport` 0 makes a taken port an error.
+    grpc cancels, without a word, streams that come while more than `max_pending_requests` wait to be taken up, some
+    of them beyond that, all beyond the hard limit (1,000 and 3,000 by default): as many as the server takes may come
+    at once, and so many more are told that they are too many.
     """
+    pending = max(MOST_PENDING_STREAMS, 2 * settings.max_streams)
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", 1),
@@ -57,4 +64,6 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.server.max_pending_requests", pending),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
     ]

@@ -16,8 +16,10 @@ from stock_server.service import Limits
 LARGEST_PADDING_BYTES = 4_000_000
 """An update stays below grpc's limit for a received message, by default 4 MiB (`grpc.max_receive_message_length`)."""
 
-
 LARGEST_TICKERS = 1_000
+
+LARGEST_STREAMS = 1_000_000
+"""No process has so many descriptors; grpc's limits are numbers of 32 bits."""
 
 PolicyName = Literal["pause", "conflate", "drop-oldest", "disconnect"]
 """The values of `Policy`: of an enum, --help would show the names and not the values."""
@@ -45,7 +47,10 @@ class ServerSettings(ServiceSettings):
         0, ge=0, le=LARGEST_PADDING_BYTES, description=f"zeros added to each update, 0 to {LARGEST_PADDING_BYTES} bytes"
     )
     max_streams: int = Field(
-        2_000, ge=1, description="streams open at once, 1 or more; further ones are refused with RESOURCE_EXHAUSTED"
+        2_000,
+        ge=1,
+        le=LARGEST_STREAMS,
+        description=f"streams open at once, 1 to {LARGEST_STREAMS}; further ones are refused with RESOURCE_EXHAUSTED",
     )
     tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
     policy: PolicyName = Field(
