@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import grpc
 import structlog
@@ -35,6 +36,7 @@ def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterce
         ("grpc.initial_reconnect_backoff_ms", round(settings.backoff_initial_seconds * 1000)),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", backoff_ms),
+        ("grpc.enable_http_proxy", 0),  # a container engine may name one to all containers, which knows no host inside
     ]
     return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
 
@@ -44,6 +46,9 @@ async def read_for_ever(
 ) -> None:
     """Read stream after stream; between two, wait with exponential backoff and full jitter. Ends when cancelled.
 
+    The backoff begins anew after a stream that has brought updates for longer than it may last: a server that ends
+    every stream after an update is not asked again and again. What a server says of coming back counts up to
+    `retry_after_max_seconds`.
     Each has a channel of its own, for a channel whose name does not resolve waits longer and longer before it asks DNS
     again, up to 120 s, and no option says less (`GRPC_DNS_RECONNECT_MAX_BACKOFF_SECONDS` in grpc's DNS resolver).
     """
@@ -59,15 +64,16 @@ async def read_for_ever(
     def wait(state: RetryCallState) -> float:
         reason = state.outcome.exception() if state.outcome else None
         told = reason.retry_after_seconds if isinstance(reason, StreamEndedError) else 0.0
-        return told + backoff(state)
+        return min(told, settings.retry_after_max_seconds) + backoff(state)
 
     retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=wait, before_sleep=report)
     async for attempt in retrying:
-        updates_before = reader.updates
+        updates_before, began_at = reader.updates, time.monotonic()
         with attempt:
             try:
                 async with open_channel(settings, interceptor) as channel:
                     await reader.read_one_stream(StockServiceStub(channel))
             finally:
-                if reader.updates > updates_before:
-                    attempt.retry_state.attempt_number = 1  # it had been connected: back off from the start
+                lasted_seconds = time.monotonic() - began_at
+                if reader.updates > updates_before and lasted_seconds >= settings.backoff_max_seconds:
+                    attempt.retry_state.attempt_number = 1

@@ -63,7 +63,13 @@ class ClientSettings(ServiceSettings):
         description="most seconds before the first reconnect, above 0; doubles each time",
     )
     backoff_max_seconds: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="most seconds before any reconnect, above 0"
+        4.0, gt=0, allow_inf_nan=False, description="most seconds before any reconnect, above 0"
+    )
+    retry_after_max_seconds: float = Field(
+        60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="most seconds that a server may tell the client to stay away, 0 or more",
     )
 
     @field_validator("name")
