@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lab.samples import Sample
+MOST_ACTS_IN_TABLE = 6
+"""With more of them the table shows those that fail, the first and the last."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,6 @@ class ActVerdict:
     ceiling_bytes: int | None
     claims: Sequence[Claim]
 
-    @classmethod
-    def of(cls, name: str, samples: Sequence[Sample], claims: Sequence[Claim], ceiling_bytes: int | None) -> ActVerdict:
-        """Return the verdict of claims on an act's samples, with the figures that every act has."""
-        last = samples[-1]
-        return cls(
-            name=name,
-            passed=all(claim.passed for claim in claims),
-            sent=last.sent,
-            received=last.received,
-            missed=last.missed,
-            in_flight_max=max(sample.in_flight for sample in samples),
-            in_flight_bytes_max=max(sample.in_flight_bytes for sample in samples),
-            ceiling_bytes=ceiling_bytes,
-            claims=claims,
-        )
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -105,3 +90,21 @@ class Verdict:
                 table.add_row(name, claim.claim, claim.measured, claim.expected, mark)
             table.add_section()
         console.print(table)
+
+
+def report(verdict: Verdict, path: Path, console: Console) -> int:
+    """Write the verdict to `path`, and print it; return the exit status: 0 where all claims hold, else 1."""
+    verdict.write_json(path)
+    shown = _shown(verdict.acts)
+    Verdict(verdict.passed, verdict.window_bytes, shown).print_table(console)
+    if len(shown) < len(verdict.acts):
+        console.print(f"{len(verdict.acts) - len(shown)} more, of which all claims hold", highlight=False)
+    console.print(f"verdict {path}", highlight=False)
+    console.print("[green]All claims hold.[/]" if verdict.passed else "[bold red]Not all claims hold.[/]")
+    return 0 if verdict.passed else 1
+
+
+def _shown(acts: Sequence[ActVerdict]) -> list[ActVerdict]:
+    if len(acts) <= MOST_ACTS_IN_TABLE:
+        return list(acts)
+    return [act for number, act in enumerate(acts) if not act.passed or number in (0, len(acts) - 1)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.demo import main as demo
-from lab.demo_policies import main as demo_policies
+from lab.demo.backpressure import main as demo
+from lab.demo.policies import main as demo_policies
 from lab.main import COMMANDS, main
 
 

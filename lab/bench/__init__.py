@@ -1,0 +1,1 @@
+"""Measurements of what streams cost, under load."""

@@ -1,0 +1,1 @@
+"""Plays: real services on loopback, claims that were made beforehand, a chart."""

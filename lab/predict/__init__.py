@@ -1,0 +1,1 @@
+"""What a slow consumer comes to: predicted, and measured beside it."""

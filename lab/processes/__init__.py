@@ -1,0 +1,1 @@
+"""The services as processes on loopback, and what is read off them."""

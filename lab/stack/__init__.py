@@ -1,0 +1,1 @@
+"""A stack that runs: what its Prometheus and Grafana say, and Compose, which runs one."""

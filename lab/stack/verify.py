@@ -1,0 +1,122 @@
+"""Prove backpressure on a running stack: ask Prometheus what `lab demo` asks its own samples."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from rich.console import Console
+
+from lab.console import Bar, new_console
+from lab.stack.expectations import FAST, SLOW, Role, offered_per_second
+from lab.stack.observed import Observed, named, observe
+from lab.stack.prometheus import Prometheus, PrometheusError
+from lab.verdict import Verdict, report
+from servicekit.errors import exit_with
+from servicekit.settings import CommandSettings, load_settings
+
+CLIENTS_WITHIN_SECONDS = 30.0
+"""How long to wait for clients that Prometheus does not know: it scrapes and records every 5 s."""
+
+SECONDS_BETWEEN_QUERIES = 1.0
+
+NONE = "none"
+
+
+class NoClientsError(Exception):
+    """A client that was to be judged is not there; the text is one line for a person."""
+
+
+class VerifySettings(CommandSettings):
+    """Ask Prometheus whether fast clients keep up and slow ones are held back, with nothing lost."""
+
+    model_config = SettingsConfigDict(env_prefix="LAB_VERIFY_", cli_prog_name="lab verify", cli_show_env_vars=True)
+
+    prometheus_url: str = Field(
+        "http://127.0.0.1:9090",
+        pattern=r"^https?://\S+$",
+        description="address of Prometheus, http://HOST:PORT, before HOST perhaps USER:PASSWORD@",
+    )
+    fast: str = Field(
+        "client", description="name of the fast clients, alone or followed by '-' and more; none: expect none"
+    )
+    slow: str = Field(
+        "slow-client", description="name of the slow clients, alone or followed by '-' and more; none: expect none"
+    )
+    span_seconds: float = Field(
+        60.0, ge=5, le=3600, description="seconds of data that are judged, 5 to 3600; the data of before counts too"
+    )
+    timeout_seconds: float = Field(
+        300.0, gt=0, allow_inf_nan=False, description="seconds to wait for enough data, above 0"
+    )
+    out: Path = Field(Path("out/verify"), description="folder for verdict.json")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Judge; return 0 where all claims hold, 1 where one does not."""
+    settings = load_settings(VerifySettings, arguments)
+    console = new_console()
+    try:
+        verdict = asyncio.run(verify(settings, console))
+    except (PrometheusError, NoClientsError) as error:
+        exit_with("lab verify", str(error))
+    return report(verdict, settings.out / "verdict.json", console)
+
+
+async def verify(settings: VerifySettings, console: Console) -> Verdict:
+    """Wait until Prometheus has recorded enough, and judge it. Raises PrometheusError, NoClientsError."""
+    roles = {name: role for name, role in ((settings.fast, FAST), (settings.slow, SLOW)) if name != NONE}
+    async with httpx.AsyncClient(base_url=settings.prometheus_url) as http:
+        prometheus = Prometheus(http)
+        with Bar(console, "verify") as bar:
+            clients, enough = await _wait(prometheus, roles, settings, bar)
+    if not enough:
+        console.print(f"Not enough data after {settings.timeout_seconds:g} s; judged is what there is.")
+    return judge(clients, roles, settings.span_seconds)
+
+
+async def _wait(
+    prometheus: Prometheus, roles: Mapping[str, Role], settings: VerifySettings, bar: Bar
+) -> tuple[list[Observed], bool]:
+    span = settings.span_seconds
+    began_at = time.monotonic()
+    bar.say(f"wants {span:g} s of data of each client, of slow ones while they are held back")
+    while True:
+        clients = await observe(prometheus, max(300.0, 4 * span), min(5.0, span / 10))
+        waited = time.monotonic() - began_at
+        missing = [name for name in roles if not named(clients, name)]
+        if missing and waited >= min(CLIENTS_WITHIN_SECONDS, settings.timeout_seconds):
+            raise NoClientsError(_missing(missing[0], clients, settings.prometheus_url))
+        if missing:
+            bar.show(0.0, f"Prometheus knows no stream of {' and '.join(missing)} yet")
+        else:
+            states = [roles[name].readiness(client, span) for name in roles for client in named(clients, name)]
+            slowest = min(states, key=lambda state: state.done)
+            bar.show(slowest.done, slowest.why)
+            if slowest.done >= 1 or waited >= settings.timeout_seconds:
+                return clients, slowest.done >= 1
+        await asyncio.sleep(SECONDS_BETWEEN_QUERIES)
+
+
+def judge(clients: Sequence[Observed], roles: Mapping[str, Role], span_seconds: float) -> Verdict:
+    """Return the verdict on all clients that have a role; there is one at least."""
+    offered = offered_per_second(clients)
+    judged = [(role, client) for name, role in roles.items() for client in named(clients, name)]
+    acts = [role.judge(client, span_seconds, offered) for role, client in judged]
+    window_bytes = judged[-1][1].last("window_bytes")
+    return Verdict(all(act.passed for act in acts), round(window_bytes), acts)
+
+
+def _missing(name: str, clients: Sequence[Observed], url: str) -> str:
+    if not clients:
+        return f"Prometheus knows no client with an open stream: {_HINT}"
+    names = ", ".join(client.name for client in clients[:5]) + (", ..." if len(clients) > 5 else "")
+    return f"Prometheus knows no client {name} or {name}-* with an open stream, but {names}; see lab verify --help"
+
+
+_HINT = "are the server and its clients up, does it scrape them, and are the rules of obs/prometheus/rules loaded?"

@@ -1,0 +1,270 @@
+"""`lab snapshot` against a server that answers as Grafana was seen to answer, well or badly.
+
+The point is that nothing but a picture of what was asked for is ever saved.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image, ImageDraw
+
+from lab.stack.snapshot import main
+
+from processes import free_port
+
+Answer = tuple[int, dict[str, str], bytes]
+
+# Grafana 9.4 with anonymous access, and without: what it said to the same requests
+HEALTH = (200, "application/json; charset=UTF-8", b'{"commit": "8f3e923", "database": "ok", "version": "9.4.0-pre"}')
+UNAUTHORIZED = (401, "application/json; charset=UTF-8", b'{"message":"Unauthorized"}')
+WRONG_PASSWORD = (401, "application/json", b'{"message":"invalid username or password","traceID":""}')
+NO_DASHBOARD = (404, "application/json", b'{"message":"Dashboard not found","traceID":""}')
+FAILED = (
+    500,
+    "text/html; charset=UTF-8",
+    b"<!doctype html><html><title>Grafana - Error</title>Rendering failed.</html>",
+)
+LOGIN_PAGE = (200, "text/html; charset=UTF-8", b"<!doctype html><html><title>Grafana</title>Log in</html>")
+
+DASHBOARD = {
+    "uid": "backpressure",
+    "title": "Backpressure",
+    "panels": [
+        {"id": 1, "type": "stat", "title": "Held back now", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 20}},
+        {
+            "id": 2,
+            "type": "row",
+            "title": "Server",
+            "collapsed": True,
+            "gridPos": {"x": 0, "y": 20, "w": 24, "h": 1},
+            "panels": [
+                {"id": 3, "type": "timeseries", "title": "CPU, in %", "gridPos": {"x": 0, "y": 21, "w": 6, "h": 6}}
+            ],
+        },
+    ],
+}
+HEIGHT = 21 * 38 + 60
+
+
+def picture(width: int, height: int, blank: bool = False, text: str = "held back") -> bytes:
+    image = Image.new("RGB", (width, height), "white")
+    if not blank:
+        ImageDraw.Draw(image).text((20, 20), text, fill="black")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+NO_RENDERER = picture(478, 208, text="no image renderer")
+
+
+def plain(answer: tuple[int, str, bytes]) -> Answer:
+    status, kind, body = answer
+    return status, {"Content-Type": kind}, body
+
+
+def png(body: bytes) -> Answer:
+    return 200, {"Content-Type": "image/png"}, body
+
+
+def asked_for(query: dict[str, list[str]]) -> Answer:
+    return png(picture(int(query["width"][0]), int(query["height"][0])))
+
+
+@dataclass
+class Grafana:
+    """A Grafana, whose answers a test may change; it remembers what it was asked."""
+
+    url: str = ""
+    health: Any = field(default_factory=lambda: plain(HEALTH))
+    dashboard: Any = field(
+        default_factory=lambda: plain((200, "application/json", _json(dashboard=DASHBOARD, meta={})))
+    )
+    settings: Any = field(default_factory=lambda: plain((200, "application/json", _json(rendererAvailable=True))))
+    render: Any = asked_for
+    login: str = ""
+    asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
+
+    def answer(self, path: str, query: dict[str, list[str]], authorization: str) -> Answer:
+        self.asked.append((path, query))
+        if self.login and path.startswith("/api/dashboards") and authorization != self.login:
+            return plain(WRONG_PASSWORD if authorization else UNAUTHORIZED)
+        if path.startswith("/render/"):
+            return self.render(query) if callable(self.render) else self.render
+        if path == "/public/img/rendering_plugin_not_installed.png":
+            return png(NO_RENDERER)
+        fixed = {
+            "/api/health": self.health,
+            "/api/dashboards/uid/backpressure": self.dashboard,
+            "/api/frontend/settings": self.settings,
+        }
+        return fixed.get(path) or plain(NO_DASHBOARD)
+
+
+def _json(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@pytest.fixture
+def grafana() -> Iterator[Grafana]:
+    grafana = Grafana()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            status, headers, body = grafana.answer(url.path, parse_qs(url.query), self.headers.get("Authorization", ""))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        grafana.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield grafana
+        server.shutdown()
+
+
+def refusal(capsys: pytest.CaptureFixture[str], out: Path, url: str, *arguments: str) -> str:
+    """Return the one line in which `lab snapshot` ends, with exit status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--grafana-url", url, "--out", str(out), *arguments])
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    return errors.removeprefix("lab snapshot: ").rstrip()
+
+
+def test_it_saves_the_dashboard_and_each_panel(grafana: Grafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["--grafana-url", grafana.url, "--out", str(tmp_path)]) == 0
+    saved = {path.name: size_of(path) for path in tmp_path.iterdir()}
+    assert saved == {
+        "backpressure.png": (1280, HEIGHT),
+        "backpressure-01-held-back-now.png": (1000, 500),
+        "backpressure-03-cpu-in.png": (1000, 500),
+    }
+    output = capsys.readouterr().out
+    assert "snapshot: dashboard Backpressure" in output  # it takes longer than two seconds, and says so
+    assert str(tmp_path / "backpressure-03-cpu-in.png") in output
+
+
+def test_it_passes_on_what_is_to_be_shown(grafana: Grafana, tmp_path: Path):
+    choice = ["--from", "now-1h", "--to", "now-5m", "--theme", "dark", "--width", "1600", "--height", "900"]
+    main(["--grafana-url", grafana.url, "--out", str(tmp_path), *choice, "--client", "a", "--client", "b"])
+    rendered = {path: query for path, query in grafana.asked if path.startswith("/render/")}
+    shown = {"from": ["now-1h"], "to": ["now-5m"], "theme": ["dark"], "var-client": ["a", "b"], "timeout": ["60"]}
+    assert rendered["/render/d/backpressure/-"] == {**shown, "width": ["1600"], "height": ["900"], "kiosk": ["true"]}
+    assert rendered["/render/d-solo/backpressure/-"].items() >= shown.items()
+    panels = [query["panelId"] for path, query in grafana.asked if path == "/render/d-solo/backpressure/-"]
+    assert sorted(panels) == [["1"], ["3"]]
+
+
+def test_panels_can_be_left_out(grafana: Grafana, tmp_path: Path):
+    main(["--grafana-url", grafana.url, "--out", str(tmp_path), "--no-panels"])
+    assert [path.name for path in tmp_path.iterdir()] == ["backpressure.png"]
+
+
+def test_where_grafana_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    url = f"http://127.0.0.1:{free_port()}"
+    assert refusal(capsys, tmp_path, url).startswith(f"Grafana does not answer at {url}: ")
+    assert not list(tmp_path.iterdir())
+
+
+REDIRECT_TO_LOGIN = (
+    302,
+    {"Location": "/login", "Content-Type": "text/html; charset=utf-8"},
+    b'<a href="/login">Found</a>.',
+)
+NO_RENDERER_SETTINGS = plain((200, "application/json", _json(rendererAvailable=False)))
+ONE_SIZE_FOR_ALL = ("--width", "1000", "--height", "500")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"health": plain((404, "text/plain", b"404 page not found"))}, "is no Grafana: HTTP 404"),
+        ({"dashboard": plain(NO_DASHBOARD)}, "has no dashboard backpressure"),
+        ({"dashboard": plain(UNAUTHORIZED)}, "wants a login (Unauthorized): set LAB_SNAPSHOT_GRAFANA_USER"),
+        ({"dashboard": plain((200, "application/json", b"{}"))}, "of dashboard backpressure is not understood"),
+        ({"dashboard": plain((502, "text/html", b"Bad Gateway"))}, "answers HTTP 502"),
+        ({"settings": NO_RENDERER_SETTINGS}, "has no image renderer"),
+        ({"render": plain(FAILED)}, "could not render d/backpressure/- (HTTP 500): its image renderer does not answer"),
+        ({"render": REDIRECT_TO_LOGIN}, "wants a login"),
+        ({"render": plain(LOGIN_PAGE)}, "answers with text/html; charset=UTF-8, not a picture"),
+        ({"render": png(NO_RENDERER)}, "but shows its rendering_plugin_not_installed.png"),
+        ({"render": png(picture(400, 300))}, "is 400 x 300 pixels, not 1000 x 500"),
+        ({"render": png(picture(1000, 500, blank=True))}, "is blank"),
+        ({"render": png(b"")}, "is no PNG, or a broken one"),
+        ({"render": png(LOGIN_PAGE[2])}, "is no PNG, or a broken one"),
+        ({"render": png(picture(1000, 500)[:-200])}, "is no PNG, or a broken one"),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_and_never_a_picture(
+    grafana: Grafana, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, Answer], reason: str
+):
+    for name, answer in changed.items():
+        setattr(grafana, name, answer)
+    assert reason in refusal(capsys, tmp_path, grafana.url, *ONE_SIZE_FOR_ALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_an_error_is_known_also_in_the_size_asked_for(
+    grafana: Grafana, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(globals(), "NO_RENDERER", picture(1000, 500, text="no image renderer"))
+    grafana.render = png(NO_RENDERER)
+    assert "rendering_plugin_not_installed" in refusal(capsys, tmp_path, grafana.url, *ONE_SIZE_FOR_ALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_panel_that_fails_is_not_saved(grafana: Grafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    grafana.render = lambda query: plain(FAILED) if query.get("panelId") == ["3"] else asked_for(query)
+    assert "could not render d-solo/backpressure/-" in refusal(capsys, tmp_path, grafana.url)
+    saved = {path.name for path in tmp_path.iterdir()}
+    assert "backpressure.png" in saved
+    assert saved <= {"backpressure.png", "backpressure-01-held-back-now.png"}
+
+
+def test_a_login_comes_from_the_environment(grafana: Grafana, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    grafana.login = "Basic " + base64.b64encode(b"somebody:secret").decode()
+    monkeypatch.setenv("LAB_SNAPSHOT_GRAFANA_USER", "somebody")
+    monkeypatch.setenv("LAB_SNAPSHOT_GRAFANA_PASSWORD", "secret")
+    assert main(["--grafana-url", grafana.url, "--out", str(tmp_path), "--no-panels"]) == 0
+
+
+def test_a_token_comes_from_the_environment(grafana: Grafana, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    grafana.login = "Bearer token-of-a-service-account"
+    monkeypatch.setenv("LAB_SNAPSHOT_GRAFANA_TOKEN", "token-of-a-service-account")
+    assert main(["--grafana-url", grafana.url, "--out", str(tmp_path), "--no-panels"]) == 0
+
+
+def test_a_wrong_login_is_told_and_not_shown(
+    grafana: Grafana, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    grafana.login = "Basic of somebody else"
+    monkeypatch.setenv("LAB_SNAPSHOT_GRAFANA_USER", "somebody")
+    monkeypatch.setenv("LAB_SNAPSHOT_GRAFANA_PASSWORD", "secret")
+    line = refusal(capsys, tmp_path, grafana.url)
+    assert "wants a login (invalid username or password)" in line
+    assert "secret" not in line
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,109 @@
+"""Imports go one way: between the packages as CONTRIBUTING.md says, between the rooms of the lab, and in no circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FOLDERS = {
+    "stockservice": "proto",
+    "flowcontrol": "services/flowcontrol",
+    "servicekit": "services/servicekit",
+    "stock_server": "services/server",
+    "stock_client": "services/client",
+    "lab": ".",
+}
+
+MAY_IMPORT = {
+    "stockservice": set(),
+    "flowcontrol": set(),
+    "servicekit": {"flowcontrol", "stockservice"},
+    "stock_server": {"servicekit", "flowcontrol", "stockservice"},
+    "stock_client": {"servicekit", "flowcontrol", "stockservice"},
+    "lab": {"stock_server", "stock_client", "servicekit", "flowcontrol", "stockservice"},
+}
+
+SHARED = {"lab.console", "lab.verdict"}
+ROOMS_MAY_IMPORT = {
+    "lab.main": set(),  # it imports a command when that is called
+    "lab.console": set(),
+    "lab.verdict": set(),
+    "lab.processes": SHARED,
+    "lab.demo": SHARED | {"lab.processes"},
+    "lab.predict": SHARED | {"lab.processes"},
+    "lab.bench": SHARED | {"lab.processes"},
+    "lab.stack": SHARED,
+}
+
+
+def modules() -> dict[str, Path]:
+    """Return all modules by name."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted((ROOT / folder / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported_by(module: str) -> Iterator[str]:
+    """Yield the project's modules that one imports, wherever in it that stands."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else str(node.module) for name in inside]
+        else:
+            continue
+        yield from (name for name in names if name in MODULES)
+
+
+def room(module: str) -> str:
+    """Return the module or package right below `lab` that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_package_imports_only_what_is_above_it(package: str):
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = {
+        f"{module} imports {other}"
+        for module in MODULES
+        if module.split(".")[0] == package
+        for other in imported_by(module)
+        if other.split(".")[0] not in allowed
+    }
+    assert wrong == set()
+
+
+def test_a_room_of_the_lab_imports_only_what_the_rooms_share():
+    in_lab = [module for module in MODULES if module.startswith("lab.") and module != "lab.__main__"]
+    wrong = {
+        f"{module} imports {other}"
+        for module in in_lab
+        for other in imported_by(module)
+        if other.startswith("lab.") and room(other) not in ROOMS_MAY_IMPORT[room(module)] | {room(module)}
+    }
+    assert wrong == set()
+    assert {room(module) for module in in_lab} == set(ROOMS_MAY_IMPORT)
+
+
+def test_no_module_imports_itself_in_the_end():
+    TopologicalSorter(
+        {module: set(imported_by(module)) - {module} for module in MODULES}
+    ).prepare()  # raises CycleError
+
+
+def test_no_file_of_the_lab_is_longer_than_a_person_can_hold():
+    lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items() if module[:4] == "lab."}
+    assert {module: count for module, count in lines.items() if count > 250} == {}
