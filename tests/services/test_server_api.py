@@ -11,6 +11,7 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from flowcontrol import FlowControlClientInterceptor, Window
 from flowcontrol.identity import CLIENT_NAME_KEY
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
@@ -67,6 +68,26 @@ def test_channelz_knows_the_server_and_its_sockets(server, channel):
     assert described.data.calls_started > 0
     sockets = stub.GetServerSockets(channelz_pb2.GetServerSocketsRequest(server_id=described.ref.server_id))
     assert len(sockets.socket_ref) >= 1
+
+
+def test_streams_of_health_and_reflection_are_nobodys_at_the_server(server, channel):
+    watches = [health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+    for watch in watches:
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    ProtoReflectionDescriptorDatabase(channel).get_services()
+    for service in ("Health/Watch", "ServerReflection"):
+        assert service not in server.page()
+    for watch in watches:
+        watch.cancel()
+
+
+async def test_a_watch_is_no_stream_of_the_client_that_measures_its_own(server):
+    interceptor = FlowControlClientInterceptor("watcher", Window())
+    async with grpc.aio.insecure_channel(server.address, interceptors=interceptor.interceptors) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        assert not interceptor.ledger.statement().accounts
+        watch.cancel()
 
 
 def test_streams_beyond_the_most_are_refused_and_room_is_given_again(server, channel):

@@ -72,9 +72,13 @@ class Service:
         start = {"stock_server": "server.start.complete", "stock_client": "client.start.complete"}[self.module]
         return int(self.event(start)["metrics_port"])
 
+    def page(self) -> str:
+        """Return its metrics as Prometheus gets them."""
+        return httpx.get(f"http://{self.host}:{self.metrics_port}/metrics", timeout=20).raise_for_status().text
+
     def metrics(self, *names: str, **labels: str) -> tuple[float, ...]:
         """Return, of one scrape, the sum of the samples of each name that have these labels, 0 where there are none."""
-        text = httpx.get(f"http://{self.host}:{self.metrics_port}/metrics", timeout=20).raise_for_status().text
+        text = self.page()
         sums = dict.fromkeys(names, 0.0)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

@@ -9,7 +9,7 @@ import grpc
 from prometheus_client.registry import CollectorRegistry
 
 from flowcontrol.book import ReceiveBook
-from flowcontrol.identity import Identity, is_client_name
+from flowcontrol.identity import Identity, is_client_name, is_of_grpc
 from flowcontrol.ledger import Ledger
 from flowcontrol.metrics import CLIENT_METRICS, LedgerCollector
 from flowcontrol.window import Window, wire_bytes
@@ -62,13 +62,17 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> AsyncIterator[Any]:
-        """Start a call of either kind and return its messages, measured."""
+        """Start a call of either kind and return its messages, measured unless it is gRPC's own (`is_of_grpc`)."""
+        method = (details.method.decode() if isinstance(details.method, bytes) else str(details.method)).removeprefix(
+            "/"
+        )
+        if is_of_grpc(method):
+            return cast(AsyncIterator[Any], await continuation(details, request))
         identity = Identity.for_new_stream(self._client, self._window)
         metadata = (*(details.metadata or ()), *identity.metadata())
         declared = cast(Any, details)._replace(metadata=grpc.aio.Metadata(*metadata))  # a named tuple, by its source
         call = await continuation(declared, request)
-        method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
-        book = self.ledger.open(method.removeprefix("/"), identity)
+        book = self.ledger.open(method, identity)
         # the call ends also when nobody reads it any more
         call.add_done_callback(lambda _: self.ledger.close(book))
         return self._read(call, book)

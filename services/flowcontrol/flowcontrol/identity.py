@@ -30,6 +30,11 @@ def is_client_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def is_of_grpc(method: str) -> bool:
+    """Tell whether a method is gRPC's own: health, reflection and channelz have no consumer that could be slow."""
+    return method.removeprefix("/").startswith("grpc.")
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a client declares of one stream."""

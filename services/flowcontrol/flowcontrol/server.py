@@ -14,7 +14,7 @@ from prometheus_client.registry import CollectorRegistry
 from flowcontrol.book import SendBook
 from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.context import MeasuredContext
-from flowcontrol.identity import Identity
+from flowcontrol.identity import Identity, is_of_grpc
 from flowcontrol.ledger import Ledger
 from flowcontrol.metrics import SERVER_METRICS, LedgerCollector
 
@@ -22,7 +22,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
-    """Measures every response-streaming method of a `grpc.aio` server.
+    """Measures every response-streaming method of a `grpc.aio` server, but not those of gRPC itself (`is_of_grpc`).
 
     Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured. A handler may
     yield or write `bytes` in place of a message: it has serialised the message itself, perhaps once for many streams.
@@ -50,12 +50,12 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Return the method's handler, measured if it streams responses."""
         handler = await continuation(handler_call_details)
-        if handler is None or not handler.response_streaming:
+        method = str(handler_call_details.method).removeprefix("/")
+        if handler is None or not handler.response_streaming or is_of_grpc(method):
             return handler
         behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
         if not (inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour)):
             return handler
-        method = str(handler_call_details.method).removeprefix("/")
         identity = Identity.declared_in(handler_call_details.invocation_metadata)
         serialize = handler.response_serializer or _identity
         ledger, watch = self.ledger, self._watch
