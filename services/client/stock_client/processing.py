@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
+from servicekit.values import LONGEST_SECONDS
+
 GRAMMAR = (
     "'none', seconds as '0.25', 'random' (a whole 1, 2 or 3 s), 'random:0.5-2' (uniform), 'stopped' (reads nothing), "
     "or phases of so many seconds as '0.25@60,none'"
@@ -75,6 +77,6 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         raise ValueError(f"no processing time: '{text}'") from None
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"seconds are 0 or more: '{text}'")
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise ValueError(f"seconds are 0 to {LONGEST_SECONDS}: '{text}'")
     return seconds

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
 from servicekit.settings import ServiceSettings
+from servicekit.values import Host, Port, Seconds, SomeSeconds, Target
 from stock_client.processing import GRAMMAR, Processing
 
 Policy = Literal["pause", "conflate", "drop-oldest", "disconnect"]
@@ -31,9 +32,8 @@ class ClientSettings(ServiceSettings):
         cli_shortcuts={"random-processing-time": "r"},
     )
 
-    server_address: str = Field(
+    server_address: Target = Field(
         "localhost:4444",
-        pattern=r"^(\S+:///?\S+|\S+:\d{1,5})$",
         description="HOST:PORT of the server, whose name may resolve to several addresses",
     )
     name: str = Field(
@@ -41,8 +41,8 @@ class ClientSettings(ServiceSettings):
         description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-', where {host} stands for the "
         "host's name, its default",
     )
-    metrics_host: str = Field("0.0.0.0", min_length=1, description="address of /metrics")  # noqa: S104 - a service in a container is reached from outside of it
-    metrics_port: int = Field(2113, ge=0, le=65535, description="port of /metrics, 0 to 65535; 0: any free one")
+    metrics_host: Host = Field("0.0.0.0", description="address of /metrics")  # noqa: S104 - a service in a container is reached from outside of it
+    metrics_port: Port = Field(2113, description="port of /metrics, 0 to 65535; 0: any free one")
     window_bytes: str = Field(
         str(DEFAULT_WINDOW_BYTES),
         coerce_numbers_to_str=True,
@@ -56,19 +56,13 @@ class ClientSettings(ServiceSettings):
     policy: Policy | None = Field(
         None, description="what to get when too slow: pause, conflate, drop-oldest, disconnect; the server's by default"
     )
-    backoff_initial_seconds: float = Field(
+    backoff_initial_seconds: SomeSeconds = Field(
         0.5,
-        gt=0,
-        allow_inf_nan=False,
         description="most seconds before the first reconnect, above 0; doubles each time",
     )
-    backoff_max_seconds: float = Field(
-        4.0, gt=0, allow_inf_nan=False, description="most seconds before any reconnect, above 0"
-    )
-    retry_after_max_seconds: float = Field(
+    backoff_max_seconds: SomeSeconds = Field(4.0, description="most seconds before any reconnect, above 0")
+    retry_after_max_seconds: Seconds = Field(
         60.0,
-        ge=0,
-        allow_inf_nan=False,
         description="most seconds that a server may tell the client to stay away, 0 or more",
     )
 

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from servicekit.settings import ServiceSettings
+from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.policy import Policy
 from stock_server.service import Limits
 
@@ -34,14 +35,12 @@ class ServerSettings(ServiceSettings):
         cli_shortcuts={"initial-delay-seconds": "i"},
     )
 
-    host: str = Field("0.0.0.0", min_length=1, description="address to listen on, for gRPC and metrics")  # noqa: S104 - a service in a container is reached from outside of it
-    grpc_port: int = Field(4444, ge=0, le=65535, description="gRPC port, 0 to 65535; 0: any free one")
-    metrics_port: int = Field(2112, ge=0, le=65535, description="port of /metrics, 0 to 65535; 0: any free one")
-    initial_delay_seconds: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="seconds before the first update of a stream, 0 or more"
-    )
-    update_interval_seconds: float = Field(
-        0.1, ge=0, allow_inf_nan=False, description="seconds between two updates, 0 or more; 0: as fast as it goes"
+    host: Host = Field("0.0.0.0", description="address to listen on, for gRPC and metrics")  # noqa: S104 - a service in a container is reached from outside of it
+    grpc_port: Port = Field(4444, description="gRPC port, 0 to 65535; 0: any free one")
+    metrics_port: Port = Field(2112, description="port of /metrics, 0 to 65535; 0: any free one")
+    initial_delay_seconds: Seconds = Field(0.0, description="seconds before the first update of a stream, 0 or more")
+    update_interval_seconds: Seconds = Field(
+        0.1, description="seconds between two updates, 0 or more; 0: as fast as it goes"
     )
     padding_bytes: int = Field(
         0, ge=0, le=LARGEST_PADDING_BYTES, description=f"zeros added to each update, 0 to {LARGEST_PADDING_BYTES} bytes"
@@ -65,39 +64,29 @@ class ServerSettings(ServiceSettings):
         le=1_000_000,
         description="updates that wait for a client under drop-oldest and disconnect, 1 to 1000000",
     )
-    disconnect_after_seconds: float = Field(
+    disconnect_after_seconds: Seconds = Field(
         5.0,
-        ge=0,
-        allow_inf_nan=False,
         description="seconds with its buffer full that disconnect waits, 0 or more",
     )
-    retry_delay_seconds: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="seconds that a disconnected client is told to stay away, 0 or more"
+    retry_delay_seconds: Seconds = Field(
+        1.0, description="seconds that a disconnected client is told to stay away, 0 or more"
     )
     held_back_share: float = Field(
         0.5, gt=0, le=1, description="share of 10 s with writes blocked from which a client counts as held back, 0 to 1"
     )
-    stopped_after_seconds: float = Field(
+    stopped_after_seconds: SomeSeconds = Field(
         120.0,
-        gt=0,
-        allow_inf_nan=False,
         description="seconds with one write blocked until a client counts as stopped",
     )
-    keepalive_time_seconds: float = Field(
-        10.0, ge=1, allow_inf_nan=False, description="seconds between pings of a client, 1 or more"
+    keepalive_time_seconds: SecondsFromOne = Field(10.0, description="seconds between pings of a client, 1 or more")
+    keepalive_timeout_seconds: SecondsFromOne = Field(
+        10.0, description="seconds after which an unanswered ping ends a client, 1 or more"
     )
-    keepalive_timeout_seconds: float = Field(
-        10.0, ge=1, allow_inf_nan=False, description="seconds after which an unanswered ping ends a client, 1 or more"
-    )
-    drain_delay_seconds: float = Field(
+    drain_delay_seconds: Seconds = Field(
         0.0,
-        ge=0,
-        allow_inf_nan=False,
         description="seconds on SIGTERM between not being ready and ending streams, 0 or more",
     )
-    grace_seconds: float = Field(
-        5.0, ge=0, allow_inf_nan=False, description="seconds that streams have to end on SIGTERM, 0 or more"
-    )
+    grace_seconds: Seconds = Field(5.0, description="seconds that streams have to end on SIGTERM, 0 or more")
 
     @field_validator("tickers")
     @classmethod

@@ -11,5 +11,6 @@ EXIT_USAGE = 2
 
 def exit_with(program: str, message: str) -> NoReturn:
     """End the program with one line on standard error and exit status 2."""
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
+    print(f"{program}: {line}", file=sys.stderr)
     raise SystemExit(EXIT_USAGE)

@@ -41,6 +41,9 @@ class ServiceSettings(CommandSettings):
     log_format: LogFormat = Field("auto", description="json, text, or auto: text on a terminal, else json")
 
 
+LONGEST_SHOWN = 200
+"""Characters of a value, or of a reason that may hold one, in an error."""
+
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
@@ -52,10 +55,11 @@ def load_settings(settings_type: type[Settings], arguments: Sequence[str] | None
     program = str(settings_type.model_config.get("cli_prog_name"))
     flags = list(sys.argv[1:] if arguments is None else arguments)
     _refuse_unknown_variables(program, settings_type)
+    _refuse_what_is_no_text(program, settings_type, flags)
     try:
         return CliApp.run(settings_type, cli_args=flags)
     except SettingsError as error:
-        reason = str(error).removeprefix("error parsing CLI: ")
+        reason = _cut(str(error).removeprefix("error parsing CLI: "))
         exit_with(program, f"{reason}; see {program} --help")
     except ValidationError as error:
         exit_with(program, _first_problem(settings_type, error))
@@ -86,13 +90,41 @@ def _refuse_unknown_variables(program: str, settings_type: type[BaseSettings]) -
         exit_with(program, f"no such setting: {unknown[0]}; see {program} --help")
 
 
+def _refuse_what_is_no_text(program: str, settings_type: type[BaseSettings], flags: Sequence[str]) -> None:
+    """End the program where a value is no text at all, or a flag's is empty, which would pass for none."""
+    for field in settings_type.model_fields:
+        value = os.environ.get(_variable(settings_type, field), "")
+        if not _is_text(value):
+            exit_with(program, f"{names_of(settings_type, field)}: it is not UTF-8: {_cut(ascii(value))}")
+    for before, flag in zip(("", *flags), flags, strict=False):
+        if not _is_text(flag):
+            exit_with(program, f"an argument is not UTF-8: {_cut(ascii(flag))}; see {program} --help")
+        name, _, value = flag.partition("=") if "=" in flag else (before, "", flag)
+        field = name.removeprefix("--").replace("-", "_")
+        if not value and name.startswith("--") and field in settings_type.model_fields:
+            takes = settings_type.model_fields[field].description
+            exit_with(program, f"{names_of(settings_type, field)}: it is empty; it takes: {takes}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _first_problem(settings_type: type[BaseSettings], error: ValidationError) -> str:
     problem = error.errors()[0]
-    reason = problem["msg"].removeprefix("Value error, ")
+    reason = _cut(problem["msg"].removeprefix("Value error, "))
     if not problem["loc"]:
         return reason
     field = str(problem["loc"][0])
     info = settings_type.model_fields.get(field)
     takes = f"; it takes: {info.description}" if info is not None else ""
-    got = "" if "; got " in reason else f", got {problem['input']!r}"
+    got = "" if "; got " in reason else f", got {_cut(repr(problem['input']))}"
     return f"{names_of(settings_type, field)}: {reason}{got}{takes}"

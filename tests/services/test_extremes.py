@@ -1,0 +1,126 @@
+"""Whatever a setting is given, it works or is refused in one line: all settings of both services, all extremes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+
+from flowcontrol import FlowControlClientInterceptor
+from servicekit.settings import ServiceSettings, load_settings
+from stock_client.connection import open_channel
+from stock_client.settings import ClientSettings
+from stock_server.grpc_server import channel_options
+from stock_server.settings import ServerSettings
+from stock_server.source import StockSource
+
+SERVICES: tuple[type[ServiceSettings], ...] = (ServerSettings, ClientSettings)
+
+EXTREMES = (
+    "", " ", "0", "-0", "-1", "1e-300", "1e300", "1e999", "nan", "inf", "-inf", "2147483", "2147484", "2147483647",
+    "2147483648", "9" * 400, "9" * 5_000, "0x10", "1_000", "true", "none", "None", "null", "[]", "{}", "a,,b", ",",
+    "x" * 64, "x" * 300, "a..b", ".a", "a b", "a/b", "é", "日" * 70, "\udcff", "\x00", "\n", "'", "%s{}$(x)",
+    "http://server:4444", "ftp://x", "dns:///", "dns:///server:4444", "server:", ":4444", "server:0", "server:99999",
+    "server:4444:", "[::1]:4444", "a..b:4444", f"{'x' * 64}:4444", "1e300@1,none", "1@1e300,none", "random:0-1e300",
+)  # fmt: skip
+
+CASES = [(service, name) for service in SERVICES for name in service.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("STOCK_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def use(settings: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Do with settings what the service does before it runs, as far as it takes no port."""
+    if isinstance(settings, ServerSettings):
+        assert settings.limits.max_streams > 0
+        for ticker in settings.ticker_list[:1]:
+            StockSource(ticker, settings.padding_bytes).next()
+
+        async def serve() -> None:
+            await grpc.aio.server(options=channel_options(settings)).stop(None)
+
+        loop.run_until_complete(serve())
+    else:
+        phase, _ = settings.schedule.at(0.0)
+        seconds = phase.draw_seconds() if phase.draw_seconds is not None else 0.0
+
+        async def connect() -> None:
+            interceptor = FlowControlClientInterceptor(settings.name, settings.window, registry=CollectorRegistry())
+            async with open_channel(settings, interceptor):
+                for wait in (seconds, settings.backoff_max_seconds, settings.retry_after_max_seconds):
+                    asyncio.create_task(asyncio.sleep(wait)).cancel()
+
+        loop.run_until_complete(connect())
+
+
+def load(service: type[ServiceSettings], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return the settings, or None where they are refused as they should be."""
+    try:
+        return load_settings(service, arguments)
+    except SystemExit as end:
+        status = end.code
+    written = capsys.readouterr()
+    assert (status, written.out, written.err.count("\n")) == (2, "", 1), written.err
+    assert len(written.err) < 1_000
+    return None
+
+
+@pytest.mark.parametrize(("service", "name"), CASES, ids=[f"{service.__name__}-{name}" for service, name in CASES])
+def test_it_works_or_is_refused_in_one_line(service, name, capsys, loop, monkeypatch):
+    flag = f"--{name.replace('_', '-')}"
+    variable = f"{service.model_config['env_prefix']}{name}".upper()
+    for value in EXTREMES:
+        settings = load(service, [f"{flag}={value}"], capsys)
+        if settings is not None:
+            use(settings, loop)
+        if "\x00" in value:
+            continue  # no variable can hold it
+        monkeypatch.setenv(variable, value)
+        settings = load(service, [], capsys)
+        if settings is not None:
+            use(settings, loop)
+        monkeypatch.delenv(variable)
+
+
+@pytest.mark.parametrize("arguments", [["--host", ""], ["--host="]])
+def test_an_empty_flag_is_not_as_none(arguments, capsys):
+    with pytest.raises(SystemExit):
+        load_settings(ServerSettings, arguments)
+    assert capsys.readouterr().err.startswith("stock-server: --host (STOCK_SERVER_HOST): it is empty; it takes: ")
+
+
+@pytest.mark.parametrize("address", ["http://server:4444", "server", "server:0", "server:65536", ":4444", "a..b:4444"])
+def test_an_address_that_never_connects_is_refused(address, capsys):
+    assert load(ClientSettings, ["--server-address", address], capsys) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "server:4444",
+        "[::1]:4444",
+        "10.0.0.1:1",
+        "dns:///server:4444",
+        "ipv4:///127.0.0.1:1,127.0.0.2:1",
+        "unix:///run/x",
+    ],
+)
+def test_an_address_of_grpcs_own_is_taken(address):
+    assert load_settings(ClientSettings, ["--server-address", address]).server_address == address
