@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
@@ -30,8 +31,15 @@ def main() -> None:
         return
     if name not in COMMANDS:
         exit_with("lab", f"no such command: {name}; it takes one of: {', '.join(COMMANDS)}")
+    ended_by = [signal.SIGINT]
+
+    def on_sigterm(*_: object) -> None:
+        ended_by.append(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)  # which asyncio turns into a cancellation, so that services are ended
+
+    signal.signal(signal.SIGTERM, on_sigterm)
     try:
         status = import_module(f"lab.{COMMANDS[name][0]}").main(arguments)
     except KeyboardInterrupt:
-        status = 130
+        status = 128 + ended_by[-1]
     raise SystemExit(status)

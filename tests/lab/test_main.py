@@ -1,12 +1,21 @@
-"""The command `lab`: what it says to wrong calls."""
+"""The command `lab`: what it says to wrong calls, what it obeys, and how it ends."""
 
 from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from lab.demo.backpressure import main as demo
 from lab.demo.policies import main as demo_policies
 from lab.main import COMMANDS, main
+from servicekit.settings import CommandSettings, load_settings
+
+from waiting import until_blocking
 
 
 def ends_with(capsys, status: int, call, *arguments) -> str:
@@ -39,3 +48,41 @@ def test_a_window_that_is_none_ends_in_one_line(capsys, call, window):
     assert line.count("\n") == 1
     assert "--window-bytes" in line
     assert "16384" in line
+
+
+@pytest.mark.parametrize("name", ["predict", "window-age", "bench-isolation"])
+def test_a_command_without_variables_obeys_none(name, monkeypatch):
+    settings_type = settings_of(name)
+    monkeypatch.setenv("POLICY", "conflate")
+    monkeypatch.setenv("OUT", "elsewhere")
+    monkeypatch.setenv("STREAMS", "2")
+    monkeypatch.setenv("SECONDS", "50")
+    assert load_settings(settings_type, []) == settings_type.model_construct()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_ended_ends_its_services(tmp_path, number, status):
+    command = [sys.executable, "-m", "lab", "demo", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
+        try:
+            children = until_blocking(lambda: children_of(demo.pid), lambda pids: len(pids) == 2, what="two services")
+            demo.send_signal(number)
+            _, errors = demo.communicate(timeout=20)
+        finally:
+            demo.kill()
+    assert (demo.returncode, errors) == (status, "")
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def settings_of(name: str) -> type[CommandSettings]:
+    module = import_module(f"lab.{COMMANDS[name][0]}")
+    (settings_type,) = (
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, CommandSettings) and each.__module__ == module.__name__
+    )
+    return settings_type

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from typing import Literal, NoReturn, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from servicekit.errors import exit_with
 
@@ -30,6 +36,18 @@ class CommandSettings(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment only for a command that has a prefix: else any POLICY or OUT would be a setting."""
+        return (init_settings, env_settings) if cls.model_config.get("env_prefix") else (init_settings,)
 
 
 class ServiceSettings(CommandSettings):
@@ -74,8 +92,9 @@ def exit_for_address(settings_type: type[BaseSettings], host: str, port: str, er
 
 
 def names_of(settings_type: type[BaseSettings], field: str) -> str:
-    """Return the flag and the variable of a field, as a user types them."""
-    return f"--{field.replace('_', '-')} ({_variable(settings_type, field)})"
+    """Return the flag of a field, and its variable where there is one, as a user types them."""
+    flag = f"--{field.replace('_', '-')}"
+    return f"{flag} ({_variable(settings_type, field)})" if settings_type.model_config.get("env_prefix") else flag
 
 
 def _variable(settings_type: type[BaseSettings], field: str) -> str:
@@ -92,7 +111,8 @@ def _refuse_unknown_variables(program: str, settings_type: type[BaseSettings]) -
 
 def _refuse_what_is_no_text(program: str, settings_type: type[BaseSettings], flags: Sequence[str]) -> None:
     """End the program where a value is no text at all, or a flag's is empty, which would pass for none."""
-    for field in settings_type.model_fields:
+    has_variables = bool(settings_type.model_config.get("env_prefix"))
+    for field in settings_type.model_fields if has_variables else ():
         value = os.environ.get(_variable(settings_type, field), "")
         if not _is_text(value):
             exit_with(program, f"{names_of(settings_type, field)}: it is not UTF-8: {_cut(ascii(value))}")
