@@ -149,6 +149,7 @@ class Market:
     async def stop(self) -> None:
         self.pace.stop()
         await self.server.stop(0)
+        await asyncio.wait_for(self.interceptor.handlers_ended(), 5)
         del self.server  # grpc shuts a server down once more when it goes, and needs the loop for that
         await asyncio.sleep(0)
 

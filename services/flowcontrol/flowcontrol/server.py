@@ -40,6 +40,7 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> None:
         self.ledger = Ledger(SendBook) if ledger is None else ledger
         self._watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
+        self._handlers: set[asyncio.Task[Any]] = set()
         if registry is not None:
             registry.register(LedgerCollector(self.ledger, SERVER_METRICS))
 
@@ -49,6 +50,9 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Return the method's handler, measured if it streams responses."""
+        if (task := asyncio.current_task()) is not None:
+            self._handlers.add(task)  # grpc runs the handler in this task too
+            task.add_done_callback(self._handlers.discard)
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method).removeprefix("/")
         if handler is None or not handler.response_streaming or is_of_grpc(method):
@@ -83,6 +87,15 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         )
         # without a serializer of its own, grpc sends our bytes as they are
         return rebuild(measured, handler.request_deserializer, None)
+
+    async def handlers_ended(self) -> None:
+        """Return once no handler of any method runs, and all books are closed. To be awaited after `Server.stop`.
+
+        `stop` returns when the transport has ended the calls, which is before their handlers have. An event loop that
+        ends in between cancels what grpc still does, and grpc prints a traceback for each call (grpcio 1.85).
+        """
+        while self._handlers:
+            await asyncio.wait(self._handlers)
 
 
 def _identity(message: bytes) -> bytes:

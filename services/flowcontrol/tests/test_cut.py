@@ -67,9 +67,12 @@ class CutService(grpc.GenericRpcHandler):
 
 
 class Session:
-    def __init__(self, service: CutService, ledger: Ledger[SendBook], server: grpc.aio.Server, port: int) -> None:
+    def __init__(
+        self, service: CutService, interceptor: FlowControlServerInterceptor, server: grpc.aio.Server, port: int
+    ) -> None:
         self.service = service
-        self.ledger = ledger
+        self.interceptor = interceptor
+        self.ledger = interceptor.ledger
         self.server = server
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=WINDOW.channel_options())
 
@@ -94,19 +97,19 @@ class Session:
 
 @asynccontextmanager
 async def cut_session() -> AsyncIterator[Session]:
-    ledger = Ledger(SendBook)
+    interceptor = FlowControlServerInterceptor()
     service = CutService()
-    server = grpc.aio.server(interceptors=[FlowControlServerInterceptor(ledger=ledger)])
+    server = grpc.aio.server(interceptors=[interceptor])
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    session = Session(service, ledger, server, port)
+    session = Session(service, interceptor, server, port)
     try:
         yield session
     finally:
         await session.channel.close()
         await server.stop(0)
-        await asyncio.sleep(0)
+        await asyncio.wait_for(interceptor.handlers_ended(), 5)
 
 
 async def read_to_its_end(call: Any) -> tuple[int, grpc.aio.AioRpcError]:
@@ -252,6 +255,7 @@ async def test_a_server_stops_with_a_cut_stream_that_nobody_reads():
         session.cut()
         await until(lambda: session.service.ended)
         await asyncio.wait_for(session.server.stop(0.1), 5)
+        await asyncio.wait_for(session.interceptor.handlers_ended(), 5)
         assert session.ledger.open_books() == []
         assert book.produced == book.messages + book.dropped
         call.cancel()

@@ -66,4 +66,5 @@ async def serve(settings: ServerSettings) -> None:
     await asyncio.sleep(settings.drain_delay_seconds)
     pace.stop()
     await server.stop(settings.grace_seconds)
+    await interceptor.handlers_ended()
     log.info("server.drain.complete")

@@ -169,4 +169,4 @@ async def byte_session(
     finally:
         await channel.close()
         await server.stop(0)
-        await asyncio.sleep(0)  # lets the handlers of cancelled streams come to their end
+        await asyncio.wait_for(server_side.handlers_ended(), 5)
