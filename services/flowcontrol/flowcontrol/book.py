@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from flowcontrol.identity import Identity
 
@@ -82,8 +83,17 @@ class Book:
         self.messages += 1
         self.wire_bytes += wire_bytes
 
+    @property
+    def balances(self) -> bool:
+        """False in the middle of a change: a reader in another thread looks again."""
+        return True
+
     def close(self) -> None:
         """Settle what the end of the stream settles."""
+
+    def snapshot(self) -> Self:
+        """Return a copy that the stream changes no more."""
+        return copy.copy(self)  # takes all fields at once: no other thread runs in between
 
     def tally(self, now: float) -> Tally:
         """Return all counts as they stand."""
@@ -118,6 +128,17 @@ class SendBook(Book):
     def waiting(self) -> int:
         """Messages that wait in the sender."""
         return self.in_write + (0 if self.buffer is None else len(self.buffer))
+
+    @property
+    def balances(self) -> bool:
+        """Tell whether each message is accounted for once: not so in the middle of a change."""
+        return self.produced == self.messages + self.dropped + self.waiting
+
+    def snapshot(self) -> Self:
+        """Return a copy that the stream changes no more."""
+        taken = Book.snapshot(self)
+        taken.buffer = None if self.buffer is None else range(len(self.buffer))
+        return taken
 
     def close(self) -> None:
         """Count as dropped what still waits when the stream ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,11 @@ from flowcontrol.identity import Identity
 
 TOO_MANY = "other"
 """Label of the clients beyond `most_clients`."""
+
+LOOK_AGAIN_SECONDS = 0.001
+"""Time for the other thread to end its change."""
+MOST_LOOKS = 10
+"""How often a statement looks again at the books that another thread was changing when it looked."""
 
 BookType = TypeVar("BookType", bound=Book)
 
@@ -27,18 +33,33 @@ class Account(Generic[BookType]):
     """Receive window that the client's newest stream declared; 0: autotuned, or not declared."""
     open_books: list[BookType] = field(default_factory=list[BookType])
     idle_since: float = 0.0
+    total: Tally | None = None
+    """Of an account in a statement: the counts of all its streams."""
 
     def tally(self, now: float) -> Tally:
         """Return the counts of all its streams; they never fall while the account lives."""
+        if self.total is not None:
+            return self.total
         total = dict(self.closed)
         for book in self.open_books:
             add_up(total, book.tally(now))
         return total
 
+    def snapshot(self, now: float) -> Account[BookType]:
+        """Return a copy that no stream changes any more."""
+        taken = replace(self, closed=dict(self.closed), open_books=[book.snapshot() for book in self.open_books])
+        taken.total = taken.tally(now)
+        return taken
+
+    @property
+    def balances(self) -> bool:
+        """Tell whether all its open books balance."""
+        return all(book.balances for book in self.open_books)
+
 
 @dataclass(frozen=True)
 class Statement(Generic[BookType]):
-    """A ledger at one moment."""
+    """A ledger at one moment: each of its books balances, and changes no more."""
 
     now: float
     accounts: dict[tuple[str, str], Account[BookType]]
@@ -51,8 +72,9 @@ class Ledger(Generic[BookType]):
     """Opens and closes books, and bounds how many accounts there are.
 
     At most `most_clients` names have an account at one time; further ones share `TOO_MANY`. An account goes away
-    `forget_after_seconds` after its last stream has closed; its counts stay in the method's. May be read from
-    another thread than the one that writes.
+    `forget_after_seconds` after its last stream has closed, or sooner where a new name needs its place: a stream that
+    is open comes before one that is only remembered. Its counts stay in the method's. May be read from another thread
+    than the one that writes.
     """
 
     def __init__(
@@ -106,24 +128,47 @@ class Ledger(Generic[BookType]):
         now = self.clock()
         with self._lock:
             self._forget(now)
-            accounts = {
-                key: replace(account, closed=dict(account.closed), open_books=list(account.open_books))
-                for key, account in self._accounts.items()
-            }
+            accounts = {key: account.snapshot(now) for key, account in self._accounts.items()}
             methods = {method: dict(tally) for method, tally in self._forgotten.items()}
-            for (method, _), account in accounts.items():
-                add_up(methods.setdefault(method, {}), account.tally(now))
+        for _ in range(MOST_LOOKS):
+            torn = [key for key, account in accounts.items() if not account.balances]
+            if not torn:
+                break
+            time.sleep(LOOK_AGAIN_SECONDS)  # without the lock: who is in the middle of a change goes on
+            with self._lock:
+                accounts.update({key: self._accounts[key].snapshot(now) for key in torn if key in self._accounts})
+        for (method, _), account in accounts.items():
+            add_up(methods.setdefault(method, {}), account.tally(now))
         return Statement(now, accounts, methods)
 
     def _label(self, client: str) -> str:
-        known = {label for _, label in self._accounts}
-        return client if client in known or len(known) < self._most_clients else TOO_MANY
+        known = {label for _, label in self._accounts} - {TOO_MANY}
+        if client in known or len(known) < self._most_clients or self._make_room():
+            return client
+        return TOO_MANY
+
+    def _make_room(self) -> bool:
+        """Forget the client that has been without a stream for the longest time; return whether there is one."""
+        idle_since: dict[str, float] = {}
+        for (_, label), account in self._accounts.items():
+            since = math.inf if account.open_books else account.idle_since
+            idle_since[label] = max(since, idle_since.get(label, since))
+        idle_since.pop(TOO_MANY, None)
+        oldest = min(idle_since, key=idle_since.__getitem__)
+        if idle_since[oldest] == math.inf:
+            return False
+        for key in [key for key in self._accounts if key[1] == oldest]:
+            self._remove(key)
+        return True
 
     def _forget(self, now: float) -> None:
         for key, account in list(self._accounts.items()):
             if not account.open_books and now - account.idle_since >= self._forget_after_seconds:
-                add_up(self._forgotten.setdefault(key[0], {}), account.closed)
-                del self._accounts[key]
+                self._remove(key)
+
+    def _remove(self, key: tuple[str, str]) -> None:
+        account = self._accounts.pop(key)
+        add_up(self._forgotten.setdefault(key[0], {}), account.closed)
 
 
 def add_up(total: Tally, more: Tally) -> None:

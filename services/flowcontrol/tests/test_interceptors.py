@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlClientInterceptor, Ledger, SendBook, Window
 from flowcontrol.identity import CLIENT_NAME_KEY, INVALID, STREAM_ID_KEY, UNNAMED, WINDOW_KEY
-from flowcontrol.ledger import TOO_MANY
 
 from byte_service import (
     ABORTED,
@@ -287,7 +286,6 @@ async def test_thousands_of_names_do_not_grow_the_metrics():
         await asyncio.gather(*(read_many() for _ in range(20)))
         await no_stream_open(session)
         accounts = ledger.statement().accounts
-        assert len(accounts) == 51
-        assert (GENERATED, TOO_MANY) in accounts
+        assert len(accounts) == 50, "at most 20 streams are open at once, so none has to share a label"
         assert session.sent_tally(GENERATED)["messages"] == 2_000
         await client.close()

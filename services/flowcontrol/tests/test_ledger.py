@@ -120,13 +120,35 @@ def test_a_client_that_reconnects_in_time_keeps_its_account():
 def test_names_beyond_the_most_share_one_label():
     ledger, _ = new_ledger(most_clients=10)
     for number in range(5_000):
-        book = ledger.open(METHOD, Identity(f"client-{number}"))
-        book.add(100)
-        ledger.close(book)
+        ledger.open(METHOD, Identity(f"client-{number}")).add(100)
     statement = ledger.statement()
     assert len(statement.accounts) == 11
     assert statement.accounts[METHOD, TOO_MANY].tally(0)["messages"] == 4_990
     assert sent(ledger) == 5_000
+
+
+def test_an_open_stream_has_its_name_however_many_names_were_invented_before():
+    ledger, clock = new_ledger(most_clients=10, forget_after_seconds=300)
+    kept = ledger.open(METHOD, Identity("first"))
+    for number in range(5_000):
+        clock.now += 0.001
+        ledger.close(ledger.open(f"a/{number % 2}", Identity(f"invented-{number}")))
+    honest = ledger.open(METHOD, Identity("honest"))
+    assert (kept.client, honest.client) == ("first", "honest")
+    accounts = ledger.statement().accounts
+    assert len(accounts) == 10
+    assert (METHOD, "first") in accounts
+    assert ("a/1", "invented-4999") in accounts, "the oldest one went"
+    assert sum(tally["messages"] for tally in ledger.statement().methods.values()) == 0
+
+
+def test_what_a_forgotten_name_has_carried_stays_in_its_methods_count():
+    ledger, _ = new_ledger(most_clients=1)
+    for number in range(100):
+        book = ledger.open(METHOD, Identity(f"invented-{number}"))
+        book.add(1)
+        ledger.close(book)
+    assert sent(ledger) == 100
 
 
 def test_a_known_name_keeps_its_label_when_there_are_too_many():
@@ -189,3 +211,36 @@ def test_counts_never_fall_and_none_is_lost_when_scraped_from_another_thread():
     assert len(seen) > 3
     assert seen == sorted(seen)
     assert sent(ledger) == 6_000
+
+
+def test_the_books_of_a_statement_balance_while_another_thread_writes_into_them():
+    ledger: Ledger[SendBook] = Ledger(SendBook)
+    books = [ledger.open(METHOD, Identity(f"client-{number}")) for number in range(100)]
+    buffers: list[list[int]] = [[] for _ in books]
+    for book, buffer in zip(books, buffers, strict=True):
+        book.buffer = buffer
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            for book, buffer in zip(books, buffers, strict=True):
+                book.produced += 1
+                buffer.append(1)
+                book.in_write = len([buffer.pop()])
+                book.in_write = 0
+                book.add(1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(30):
+            statement = ledger.statement()
+            for account in statement.accounts.values():
+                (book,) = account.open_books
+                tally = account.tally(statement.now)
+                assert tally["produced"] == tally["messages"] + tally["dropped"] + book.waiting
+                assert tally["messages"] == book.messages
+    finally:
+        done.set()
+        writer.join(10)
+    assert sum(book.messages for book in books) == sent(ledger) > 1_000
