@@ -11,7 +11,7 @@ from lab.stack.prometheus import Points, Prometheus
 HELD_BACK_CODE = 2
 """From this value of `client:flowcontrol_state:code` on a client is held back: 2 held back, 3 stopped."""
 
-# The recorded ones are defined in obs/prometheus/rules/recording.yml.
+# The recorded ones are defined in obs/prometheus/rules.
 FIGURES = {
     "state": "client:flowcontrol_state:code",
     "in_flight": "client:flowcontrol_in_flight_messages:sum",

@@ -33,7 +33,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
         server = services.server("--update-interval-seconds", "0.01", "--held-back-share", "0.1")
         write_targets(folder, "server", server.metrics_port)
-        until_blocking(lambda: seen.query('up{job="server"} offset 1s'), within_seconds=20, every_seconds=0.2)
+        until_blocking(lambda: seen.query('up{job="server"} offset 2s'), within_seconds=20, every_seconds=0.2)
         window = ("--window-bytes", "16384")
         fast = services.client(server.address, name="client")
         slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client")

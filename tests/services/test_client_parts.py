@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 import stock_client.main
 from stock_client.metrics import ClientMetrics, made_at
+from stock_client.presence import Presence
 from stock_client.processing import Processing
 from stock_client.sequence import SequenceTracker
 from stock_client.settings import ClientSettings
@@ -142,7 +143,7 @@ def test_when_an_update_was_made(timestamp, seconds):
 
 def test_an_update_counts_once_its_processing_is_done():
     registry = CollectorRegistry()
-    metrics = ClientMetrics(registry, "tester")
+    metrics = ClientMetrics(registry, "tester", Presence(60))
     metrics.begin(StockUpdate(timestamp="2020-01-01T00:00:00Z"))
     assert registry.get_sample_value("stock_updates_received_total") == 0
     assert registry.get_sample_value("stock_client_working_age_seconds", {"client": "tester"}) > 1e8

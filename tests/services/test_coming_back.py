@@ -20,6 +20,7 @@ from flowcontrol import FlowControlClientInterceptor
 from stock_client.connection import read_for_ever
 from stock_client.ending import STATUS_DETAILS_KEY
 from stock_client.metrics import ClientMetrics
+from stock_client.presence import Presence
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
@@ -79,7 +80,7 @@ async def waits_of(address: str, count: int, **settings: float) -> list[float]:
     """Return how long the client waited after each of the first `count` streams."""
     read = ClientSettings(server_address=address, name="brief", _cli_parse_args=False, **settings)
     registry = CollectorRegistry()
-    metrics = ClientMetrics(registry, read.name)
+    metrics = ClientMetrics(registry, read.name, Presence(60))
     reader = StreamReader(read.schedule, metrics, log_updates=False)
     interceptor = FlowControlClientInterceptor(read.name, read.window, registry=registry)
     with capture_logs() as events:

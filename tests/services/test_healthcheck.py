@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from servicekit.healthcheck import local_host, metrics_problem
+from servicekit.healthcheck import local_host, readiness_problem
 
 from processes import Services, clean_environment
 from waiting import until_blocking
@@ -52,7 +52,39 @@ def test_a_client_is_healthy_while_its_metrics_port_answers(services: Services):
     client.stop()
     status, complaint = ask("stock_client", metrics_port=port)
     assert status == 1
-    assert complaint.startswith(f"stock-client-health: /metrics on port {port}: ")
+    assert complaint.startswith(f"stock-client-health: /ready on port {port}: ")
+
+
+@pytest.mark.parametrize(
+    ("server_takes", "client_wants", "reason"),
+    [
+        (["--allowed-policies", "pause"], ["--policy", "conflate"], "PERMISSION_DENIED: conflate is not allowed here"),
+        (["--max-streams", "1"], [], "RESOURCE_EXHAUSTED: the server has its 1 streams open already"),
+    ],
+)
+def test_a_client_that_is_refused_is_unhealthy_after_a_time_and_says_why(
+    services: Services, server_takes: list[str], client_wants: list[str], reason: str
+):
+    server = services.server(*server_takes)
+    welcome = services.client(server.address, "--ready-within-seconds", "0.2", name="welcome")
+    welcome.event("update.processed")
+    refused = services.client(server.address, "--ready-within-seconds", "0.2", *client_wants, name="refused")
+    port = refused.metrics_port
+    status, complaint = until_blocking(lambda: ask("stock_client", metrics_port=port), lambda answer: answer[0] == 1)
+    assert status == 1
+    assert complaint.startswith("stock-client-health: no stream for ")
+    assert "at most 0.2 s are allowed" in complaint
+    assert reason in complaint
+    assert len(complaint.splitlines()) == 1
+    assert refused.metric("stock_client_without_stream_seconds", client="refused") > 0.2
+    assert refused.metric("stock_client_stream_ends_total", code=reason.partition(":")[0]) > 0
+
+    assert ask("stock_client", metrics_port=welcome.metrics_port) == (0, "")
+    assert welcome.metric("stock_client_without_stream_seconds", client="welcome") == 0
+
+    welcome.stop()
+    server.stop(signal.SIGKILL)
+    refused.metric_reaches("stock_client_stream_ends_total", bool, code="UNAVAILABLE")
 
 
 class NothingHere(BaseHTTPRequestHandler):
@@ -63,12 +95,12 @@ class NothingHere(BaseHTTPRequestHandler):
         pass
 
 
-def test_another_page_is_no_metrics_page():
+def test_another_answer_is_none_of_ours():
     with HTTPServer(("127.0.0.1", 0), NothingHere) as server:
         thread = Thread(target=server.handle_request)
         thread.start()
         port = server.server_port
-        assert metrics_problem("127.0.0.1", port) == f"/metrics on port {port}: HTTP status 404"
+        assert readiness_problem("127.0.0.1", port) == f"/ready on port {port}: HTTP status 404"
         thread.join()
 
 

@@ -26,6 +26,8 @@ REFUSED = [
     ("server", ["--update-interval-seconds", "inf"], ["STOCK_SERVER_UPDATE_INTERVAL_SECONDS", "0 or more"]),
     ("server", ["--padding-bytes", "4000001"], ["--padding-bytes (STOCK_SERVER_PADDING_BYTES)", "0 to 4000000 bytes"]),
     ("server", ["--max-streams", "0"], ["--max-streams (STOCK_SERVER_MAX_STREAMS)", "1 to 1000000"]),
+    ("server", ["--expected-clients", "a,,b"], ["--expected-clients (STOCK_SERVER_EXPECTED_CLIENTS)", "''", "commas"]),
+    ("server", ["--expected-clients", "a b"], ["STOCK_SERVER_EXPECTED_CLIENTS", "not a client's name: 'a b'"]),
     ("server", ["--keepalive-time-seconds", "0.5"], ["STOCK_SERVER_KEEPALIVE_TIME_SECONDS", "1 or more"]),
     ("server", ["--log-level", "loud"], ["--log-level (STOCK_SERVER_LOG_LEVEL)", "'loud'", "warning"]),
     ("server", ["--nonsense", "1"], ["--nonsense", "stock-server --help"]),
@@ -37,6 +39,7 @@ REFUSED = [
     ("client", ["--processing", "1,none"], ["--processing (STOCK_CLIENT_PROCESSING)", "'1@60'"]),
     ("client", ["--name", "a/b"], ["--name (STOCK_CLIENT_NAME)", "'a/b'", "1 to 63"]),
     ("client", ["--server-address", "server"], ["--server-address (STOCK_CLIENT_SERVER_ADDRESS)", "HOST:PORT"]),
+    ("client", ["--ready-within-seconds", "0"], ["STOCK_CLIENT_READY_WITHIN_SECONDS", "above 0"]),
     ("client", ["--backoff-initial-seconds", "0"], ["STOCK_CLIENT_BACKOFF_INITIAL_SECONDS", "above 0"]),
     ("client", ["-r", "--processing", "1"], ["--random-processing-time", "--processing"]),
 ]

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from grpc import StatusCode
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flowcontrol import CLIENT_METRICS, SERVER_METRICS, Ledger, SendBook
 from servicekit.metrics_port import new_registry
+from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
+from stock_client.presence import Presence
 from stock_server.metrics import register_metrics
 
 OBS = Path(__file__).parents[2] / "obs"
@@ -27,9 +30,9 @@ RULE_TESTS = OBS / "prometheus" / "tests"
 MADE_BY_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 
 _NOT_METRICS = (
-    "abs and avg bool by count_values ceil clamp_max clamp_min count floor group_left histogram_quantile ignoring "
-    "increase label_replace max min offset on or quantile rate round sort_desc sum time timestamp topk unless "
-    "vector absent"
+    "abs absent and avg bool by ceil clamp_max clamp_min count count_over_time count_values floor group_left "
+    "histogram_quantile ignoring increase label_replace last_over_time max max_over_time min offset on or quantile "
+    "rate round sort_desc sum time timestamp topk unless vector"
 )
 
 
@@ -76,8 +79,10 @@ def rules(kind: str) -> dict[str, Any]:
 def declared_metrics() -> set[str]:
     """Return the names of all series that the services declare."""
     registry = new_registry()
-    register_metrics(registry, Ledger(SendBook), max_streams=1)
-    ClientMetrics(registry, "client")
+    register_metrics(registry, Ledger(SendBook), max_streams=1, open_streams=lambda: 0, expected_clients=("client",))
+    metrics = ClientMetrics(registry, "client", Presence(60))
+    metrics.know_by_numbers(True)
+    metrics.end_stream(StreamEndedError(StatusCode.UNAVAILABLE, ""))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     names = {sample.name for family in families for sample in family.samples}
     return names | {metric.name for metric in (*SERVER_METRICS, *CLIENT_METRICS)}

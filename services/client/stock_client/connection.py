@@ -56,7 +56,8 @@ async def read_for_ever(
     def report(state: RetryCallState) -> None:
         reason = state.outcome.exception() if state.outcome else None
         wait_seconds = state.next_action.sleep if state.next_action else 0.0
-        metrics.reconnects.inc()
+        if isinstance(reason, StreamEndedError):
+            metrics.end_stream(reason)
         log.warning("stream.end", reason=str(reason), reconnect_in_seconds=round(wait_seconds, 3))
 
     backoff = wait_random_exponential(settings.backoff_initial_seconds, settings.backoff_max_seconds)

@@ -16,20 +16,16 @@ STATUS_DETAILS_KEY = "grpc-status-details-bin"
 class StreamEndedError(Exception):
     """The stream has ended, whatever the reason: a stock stream has no end of its own."""
 
-    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
-        super().__init__(reason)
+    def __init__(self, code: grpc.StatusCode, reason: str | None, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(f"{code.name}: {reason or ''}")
+        self.code = code.name
         self.retry_after_seconds = retry_after_seconds
         """How long the server wants the client to stay away."""
 
     @classmethod
-    def by_status(cls, code: grpc.StatusCode, details: str | None) -> StreamEndedError:
-        """Return the end that a status tells."""
-        return cls(f"{code.name}: {details or ''}")
-
-    @classmethod
     def by_error(cls, error: grpc.aio.AioRpcError) -> StreamEndedError:
         """Return the end that an error tells, with the delay of its google.rpc.RetryInfo."""
-        return cls(f"{error.code().name}: {error.details() or ''}", _retry_delay_seconds(error.trailing_metadata()))
+        return cls(error.code(), error.details(), _retry_delay_seconds(error.trailing_metadata()))
 
 
 def _retry_delay_seconds(trailing_metadata: Any) -> float:

@@ -13,6 +13,7 @@ from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.settings import exit_for_address, load_settings
 from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
+from stock_client.presence import Presence
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
 
@@ -31,10 +32,11 @@ async def run(settings: ClientSettings) -> None:
     stop = stop_on_signals()
 
     registry = new_registry()
-    metrics = ClientMetrics(registry, settings.name)
+    presence = Presence(settings.ready_within_seconds)
+    metrics = ClientMetrics(registry, settings.name, presence)
     interceptor = FlowControlClientInterceptor(settings.name, settings.window, registry=registry)
     try:
-        metrics_port = serve_metrics(registry, settings.metrics_host, settings.metrics_port)
+        metrics_port = serve_metrics(registry, settings.metrics_host, settings.metrics_port, presence.problem)
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 

@@ -7,28 +7,41 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from stock_client.ending import StreamEndedError
+from stock_client.presence import Presence
 from stockservice.stock_pb2 import StockUpdate
 
 AGE_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
 
 
 class ClientMetrics:
-    """Counts what has been processed, missed and reconnected, and how old the data is."""
+    """Counts what has been processed, missed and reconnected, and how old the data is.
 
-    def __init__(self, registry: CollectorRegistry, client: str) -> None:
+    What rests on the updates' numbers has no series until a numbered update has come: it is not known, and no zero.
+    """
+
+    def __init__(self, registry: CollectorRegistry, client: str, presence: Presence) -> None:
+        self.presence = presence
+        self._client = client
         self.processed = Counter("stock_updates_received", "Stock updates received and processed.", registry=registry)
-        self.missed = Counter(
+        self._missed = Counter(
             "stock_client_missed_updates", "Updates whose number never came.", ["client"], registry=registry
-        ).labels(client)
-        self.dropped = Counter(
+        )
+        self._dropped = Counter(
             "stock_client_dropped_updates",
             "Updates that the server's policy for slow consumers has left out, or that were made while away.",
             ["client"],
             registry=registry,
-        ).labels(client)
-        self.repeated = Counter(
+        )
+        self._repeated = Counter(
             "stock_client_repeated_updates", "Updates that came again, or out of order.", ["client"], registry=registry
-        ).labels(client)
+        )
+        self._ends = Counter(
+            "stock_client_stream_ends",
+            "Ends of streams, and of attempts at one, by status code.",
+            ["client", "code"],
+            registry=registry,
+        )
         self.reconnects = Counter(
             "stock_client_reconnects", "Streams that ended and were opened again.", ["client"], registry=registry
         ).labels(client)
@@ -52,7 +65,50 @@ class ClientMetrics:
             registry=registry,
         ).labels(client)
         working_age.set_function(self._working_age_seconds)
+        without_stream = Gauge(
+            "stock_client_without_stream_seconds",
+            "For how long the client has had no stream that a server has answered; 0: it has one.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        without_stream.set_function(presence.without_stream_seconds)
+        ready_within = Gauge(
+            "stock_client_ready_within_seconds",
+            "For how long the client may have no stream until it is not ready.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        ready_within.set(presence.ready_within_seconds)
         self._working_on: float | None = None
+
+    @property
+    def missed(self) -> Counter:
+        """Updates whose number never came."""
+        return self._missed.labels(self._client)
+
+    @property
+    def dropped(self) -> Counter:
+        """Updates left out by policy, or made while away."""
+        return self._dropped.labels(self._client)
+
+    @property
+    def repeated(self) -> Counter:
+        """Updates that came again, or out of order."""
+        return self._repeated.labels(self._client)
+
+    def know_by_numbers(self, numbered: bool) -> None:
+        """Note whether the updates that come now are numbered: what rests on that begins at 0, or is not known."""
+        for counter in (self._missed, self._dropped, self._repeated):
+            if numbered:
+                counter.labels(self._client)
+            else:
+                counter.clear()
+
+    def end_stream(self, end: StreamEndedError) -> None:
+        """Count the end of a stream, or of an attempt at one."""
+        self.presence.end(str(end))
+        self._ends.labels(self._client, end.code).inc()
+        self.reconnects.inc()
 
     def begin(self, update: StockUpdate) -> None:
         """Note that the processing of an update begins."""

@@ -56,6 +56,9 @@ class ClientSettings(ServiceSettings):
     policy: Policy | None = Field(
         None, description="what to get when too slow: pause, conflate, drop-oldest, disconnect; the server's by default"
     )
+    ready_within_seconds: SomeSeconds = Field(
+        60.0, description="seconds without a stream from which on the client is not ready, above 0"
+    )
     backoff_initial_seconds: SomeSeconds = Field(
         0.5,
         description="most seconds before the first reconnect, above 0; doubles each time",

@@ -47,6 +47,7 @@ class StreamReader:
         self._sequences = SequenceTracker()
         self._started_at = time.monotonic()
         self._last: StockUpdate | None = None
+        self._told_unnumbered = False
         self.updates = 0
         """Updates read so far, of all streams."""
 
@@ -55,6 +56,8 @@ class StreamReader:
         call: Any = stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
         try:
             given = await call.initial_metadata() or {}
+            if given:
+                self._metrics.presence.begin()  # a refusal has none
             goes_on = self._sequences.begin_stream(given.get(SOURCE_KEY))
             self._drops = given.get(POLICY_KEY) in POLICIES_THAT_DROP
             first = True
@@ -62,10 +65,12 @@ class StreamReader:
                 await self._wait_while_stopped()
                 update = await call.read()
                 if update is grpc.aio.EOF:
-                    raise StreamEndedError.by_status(await call.code(), await call.details())
+                    raise StreamEndedError(await call.code(), await call.details())
                 if update is None:  # so grpc says that it could not deserialise it
-                    raise StreamEndedError("an update that is none: it cannot be decoded")
+                    raise StreamEndedError(grpc.StatusCode.INTERNAL, "an update that cannot be decoded")
                 if first:
+                    self._metrics.presence.begin()
+                    self._note_numbering(update)
                     self._report_gap(update, goes_on)
                     first = False
                 await self._process(update)
@@ -100,6 +105,13 @@ class StreamReader:
                 sequence=update.sequence,
                 age_seconds=round(age, 3),
             )
+
+    def _note_numbering(self, update: StockUpdate) -> None:
+        numbered = update.sequence > 0
+        self._metrics.know_by_numbers(numbered)
+        if not numbered and not self._told_unnumbered:
+            log.warning("stream.unnumbered", consequence="whether updates are missed cannot be known")
+            self._told_unnumbered = True
 
     def _check_sequence(self, update: StockUpdate) -> None:
         skipped = self._sequences.skipped_before(update.ticker, update.sequence)

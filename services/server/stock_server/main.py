@@ -39,17 +39,24 @@ async def serve(settings: ServerSettings) -> None:
         held_back_share=settings.held_back_share, stopped_after_seconds=settings.stopped_after_seconds
     )
     interceptor = FlowControlServerInterceptor(registry=registry, on_consumer=report, thresholds=thresholds)
-    register_metrics(registry, interceptor.ledger, settings.max_streams)
-    try:
-        metrics_port = serve_metrics(registry, settings.host, settings.metrics_port)
-    except OSError as error:
-        exit_for_address(ServerSettings, "host", "metrics_port", error)
 
     def new_sources() -> list[StockSource]:
         return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
 
     pace = Pace(settings.update_interval_seconds, settings.initial_delay_seconds)
     service = StockService(pace, LiveFeed(new_sources(), pace), new_sources, settings.limits)
+    register_metrics(
+        registry,
+        interceptor.ledger,
+        max_streams=settings.max_streams,
+        open_streams=lambda: service.streams,
+        expected_clients=settings.expected_client_list,
+    )
+    try:
+        metrics_port = serve_metrics(registry, settings.host, settings.metrics_port)
+    except OSError as error:
+        exit_for_address(ServerSettings, "host", "metrics_port", error)
+
     try:
         server, grpc_port, health_service = build(settings, service, interceptor)
     except OSError as error:

@@ -50,6 +50,11 @@ class StockService(StockServiceServicer):
         self._limits = limits
         self._streams = 0
 
+    @property
+    def streams(self) -> int:
+        """Streams open now: what the limit counts."""
+        return self._streams
+
     async def GetUpdates(self, request: EmptyRequest, context: MeasuredContext) -> AsyncIterator[StockUpdate | bytes]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
         if self._streams >= self._limits.max_streams:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from flowcontrol import is_client_name
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from servicekit.settings import ServiceSettings
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
@@ -50,6 +51,11 @@ class ServerSettings(ServiceSettings):
         ge=1,
         le=LARGEST_STREAMS,
         description=f"streams open at once, 1 to {LARGEST_STREAMS}; further ones are refused with RESOURCE_EXHAUSTED",
+    )
+    expected_clients: str = Field(
+        "",
+        description="clients that should have a stream, names separated by commas, each meaning that name alone or "
+        "followed by '-' and more; empty: none in particular",
     )
     tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
     policy: PolicyName = Field(
@@ -98,6 +104,14 @@ class ServerSettings(ServiceSettings):
             raise ValueError(f"tickers are all different, and at most {LARGEST_TICKERS}")
         return text
 
+    @field_validator("expected_clients")
+    @classmethod
+    def _are_client_names(cls, text: str) -> str:
+        for name in text.split(",") if text else ():
+            if not is_client_name(name):
+                raise ValueError(f"not a client's name: '{name}'")
+        return text
+
     @field_validator("allowed_policies")
     @classmethod
     def _are_policies(cls, text: str) -> str:
@@ -110,6 +124,11 @@ class ServerSettings(ServiceSettings):
     def ticker_list(self) -> list[str]:
         """Symbols of the stocks."""
         return self.tickers.split(",")
+
+    @property
+    def expected_client_list(self) -> list[str]:
+        """Names of the expected clients, each once."""
+        return list(dict.fromkeys(self.expected_clients.split(","))) if self.expected_clients else []
 
     @property
     def limits(self) -> Limits:

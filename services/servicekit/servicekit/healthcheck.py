@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+
+from servicekit.metrics_port import READY_PATH
 
 TIMEOUT_SECONDS = 2.0
 """A service that needs longer than this to answer on its own host is not healthy."""
@@ -14,18 +17,20 @@ def local_host(listen_host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(listen_host, listen_host)  # noqa: S104 - compared, not bound
 
 
-def metrics_problem(listen_host: str, port: int) -> str | None:
-    """Return why the metrics port does not answer, or None where it does."""
+def readiness_problem(listen_host: str, port: int) -> str | None:
+    """Return why a service is not ready, by what its metrics port answers, or None where it is."""
     connection = HTTPConnection(f"{local_host(listen_host)}:{port}", timeout=TIMEOUT_SECONDS)
     try:
-        # the name filter keeps the answer empty: the page grows with the number of clients
-        connection.request("GET", "/metrics?name[]=none")
-        status = connection.getresponse().status
+        connection.request("GET", READY_PATH)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace").strip()
     except (OSError, HTTPException) as error:
-        return f"/metrics on port {port}: {error}"
+        return f"{READY_PATH} on port {port}: {error}"
     finally:
         connection.close()
-    return None if status == 200 else f"/metrics on port {port}: HTTP status {status}"
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return text
+    return None if answer.status == HTTPStatus.OK else f"{READY_PATH} on port {port}: HTTP status {answer.status}"
 
 
 def exit_with_health(program: str, problem: str | None) -> None:

@@ -1,11 +1,19 @@
-"""The port that Prometheus scrapes."""
+"""The port that Prometheus scrapes, which also tells whether the service is ready."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication
+
+READY_PATH = "/ready"
 
 
 def new_registry() -> CollectorRegistry:
@@ -18,10 +26,25 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> int:
-    """Serve `/metrics` from a thread of its own; return the port, which differs from `port` where that is 0.
+def serve_metrics(
+    registry: CollectorRegistry, host: str, port: int, problem: Callable[[], str | None] = lambda: None
+) -> int:
+    """Serve `/metrics` and `/ready` from a thread; return the port, which differs from `port` where that is 0.
 
-    Raises OSError where the address cannot be had.
+    `problem` returns why the service is not ready, or None where it is. Raises OSError where the address cannot be had.
     """
     server, _ = start_http_server(port, addr=host, registry=registry)
+    server.set_app(_with_readiness(server.get_app(), problem))
     return int(server.server_port)
+
+
+def _with_readiness(metrics: WSGIApplication | None, problem: Callable[[], str | None]) -> WSGIApplication:
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if metrics is not None and environ["PATH_INFO"] != READY_PATH:
+            return metrics(environ, start_response)
+        found = problem()
+        status = "200 OK" if found is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{found or 'ready'}\n".encode()]
+
+    return app
