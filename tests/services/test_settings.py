@@ -60,7 +60,7 @@ def refusal(service: str, arguments: list[str], capsys) -> str:
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch):
     for name in list(os.environ):
-        if name.startswith("STOCK_"):
+        if name.startswith(("STOCK_", "SLOW_")):
             monkeypatch.delenv(name)
 
 
@@ -81,6 +81,37 @@ def test_a_bad_variable_is_refused_alike(service, capsys, monkeypatch):
 def test_an_unknown_variable_is_refused(service, capsys, monkeypatch):
     monkeypatch.setenv(f"STOCK_{service.upper()}_WINDOW", "1")
     assert f"no such setting: STOCK_{service.upper()}_WINDOW" in refusal(service, [], capsys)
+
+
+@pytest.fixture
+def overrides(monkeypatch) -> str:
+    """Let variables of another prefix win, as `compose.yaml` does for its slow client."""
+    monkeypatch.setenv("STOCK_CLIENT_OVERRIDES", "SLOW_CLIENT_")
+    monkeypatch.setenv("STOCK_CLIENT_POLICY", "conflate")
+    return "SLOW_CLIENT_"
+
+
+@pytest.mark.usefixtures("overrides")
+def test_variables_of_a_second_prefix_win_over_the_services_own(monkeypatch):
+    assert load_settings(ClientSettings, []).policy == "conflate"
+    monkeypatch.setenv("SLOW_CLIENT_POLICY", "")
+    assert load_settings(ClientSettings, []).policy == "conflate"
+    monkeypatch.setenv("SLOW_CLIENT_POLICY", "pause")
+    assert load_settings(ClientSettings, []).policy == "pause"
+    assert load_settings(ClientSettings, ["--policy", "disconnect"]).policy == "disconnect"
+
+
+@pytest.mark.usefixtures("overrides")
+@pytest.mark.parametrize("variable", ["SLOW_CLIENT_POLICY", "STOCK_CLIENT_POLICY"])
+def test_a_bad_value_is_told_by_the_name_that_it_was_set_by(variable, capsys, monkeypatch):
+    monkeypatch.setenv(variable, "bogus")
+    assert f"--policy ({variable}): " in refusal("client", [], capsys)
+
+
+@pytest.mark.usefixtures("overrides")
+def test_an_unknown_variable_of_the_second_prefix_is_refused_too(capsys, monkeypatch):
+    monkeypatch.setenv("SLOW_CLIENT_WINDOW", "1")
+    assert "no such setting: SLOW_CLIENT_WINDOW" in refusal("client", [], capsys)
 
 
 def test_an_empty_variable_is_as_none(monkeypatch):

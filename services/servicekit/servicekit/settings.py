@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliApp,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -22,6 +23,12 @@ from servicekit.errors import exit_with
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
+
+OVERRIDES = "OVERRIDES"
+"""A command's variable of this name holds a prefix: variables that begin so win over the command's own.
+
+Who sets `SLOW_CLIENT_POLICY` for one of many clients is then told of that name, and not of `STOCK_CLIENT_POLICY`.
+"""
 
 
 class CommandSettings(BaseSettings):
@@ -47,7 +54,8 @@ class CommandSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment only for a command that has a prefix: else any POLICY or OUT would be a setting."""
-        return (init_settings, env_settings) if cls.model_config.get("env_prefix") else (init_settings,)
+        variables = (EnvSettingsSource(settings_cls, env_prefix=prefix) for prefix in _prefixes(settings_cls))
+        return init_settings, *variables
 
 
 class ServiceSettings(CommandSettings):
@@ -97,14 +105,24 @@ def names_of(settings_type: type[BaseSettings], field: str) -> str:
     return f"{flag} ({_variable(settings_type, field)})" if settings_type.model_config.get("env_prefix") else flag
 
 
+def _prefixes(settings_type: type[BaseSettings]) -> tuple[str, ...]:
+    """Return what the variables begin with that are read, the ones that win first; none without a prefix."""
+    own = str(settings_type.model_config.get("env_prefix", ""))
+    overrides = os.environ.get(f"{own}{OVERRIDES}", "") if own else ""
+    return tuple(prefix for prefix in (overrides, own) if prefix)
+
+
 def _variable(settings_type: type[BaseSettings], field: str) -> str:
-    return f"{settings_type.model_config.get('env_prefix', '')}{field}".upper()
+    """Return the variable that a field's value comes from, or would."""
+    names = [f"{prefix}{field}".upper() for prefix in _prefixes(settings_type)]
+    return next((name for name in names if os.environ.get(name)), names[-1])
 
 
 def _refuse_unknown_variables(program: str, settings_type: type[BaseSettings]) -> None:
-    prefix = str(settings_type.model_config.get("env_prefix", ""))
-    known = {_variable(settings_type, field) for field in settings_type.model_fields}
-    unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+    prefixes = _prefixes(settings_type)
+    fields = {OVERRIDES, *(field.upper() for field in settings_type.model_fields)}
+    known = {f"{prefix}{field}" for prefix in prefixes for field in fields}
+    unknown = sorted(name for name in os.environ if name.startswith(prefixes) and name not in known)
     if unknown:
         exit_with(program, f"no such setting: {unknown[0]}; see {program} --help")
 
