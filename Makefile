@@ -28,8 +28,8 @@ setup: .venv/ready ## Install everything into .venv, from pinned and hashed requ
 demo: .venv/ready ## Prove it all in a minute, without Docker; WINDOW_BYTES=16384 or any other
 	@$(BIN)/lab demo --window-bytes $(WINDOW_BYTES)
 
-up: compose-answers ## Run everything through Compose, in the background, and print the addresses
-	@$(COMPOSE) up --build --detach --wait
+up: compose-answers ## Run everything through Compose, in the background, and print the addresses; SERVICES="server client"
+	@COMPOSE='$(COMPOSE)' SERVICES='$(SERVICES)' scripts/up.sh
 	@$(addresses)
 
 down: compose-answers ## Stop everything that runs through Compose; its data stays (docker compose down -v removes it)
@@ -42,7 +42,8 @@ client: compose-answers ## Run a client that keeps up, through Compose, until Ct
 	@$(COMPOSE) up --build --no-deps client
 
 client-random-processing-time: compose-answers ## Run a client that takes 1, 2 or 3 s for an update
-	@$(COMPOSE) up --build --no-deps slow-client
+	@$(COMPOSE) build client
+	@$(COMPOSE) up --no-deps slow-client
 
 obs: compose-answers ## Run Prometheus, Grafana and its renderer in the background, and print the addresses
 	@$(COMPOSE) up --detach --wait prometheus grafana renderer
@@ -52,8 +53,8 @@ obs-stop: compose-answers ## Stop Prometheus, Grafana and its renderer; Promethe
 	@$(COMPOSE) rm --stop --force prometheus grafana renderer renderer-token
 
 addresses = for at in grafana:3000 prometheus:9090; do \
-	  printf '  %-12s http://%s\n' $${at%:*} $$($(COMPOSE) port $${at%:*} $${at\#*:}); \
-	done
+	  address=$$($(COMPOSE) port $${at%:*} $${at\#*:} 2>/dev/null) && printf '  %-12s http://%s\n' $${at%:*} $$address; \
+	done; true
 
 compose-answers:
 	@$(COMPOSE) version >/dev/null 2>&1 || \

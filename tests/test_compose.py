@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
+from servicekit.settings import OVERRIDES
 from stock_client.settings import ClientSettings
 from stock_server.settings import ServerSettings
 
@@ -35,7 +36,16 @@ FIXED = {
 def test_a_service_can_be_told_every_setting_and_nothing_else(service: str, settings: type[BaseSettings]):
     prefix = settings.model_config["env_prefix"]
     known = {f"{prefix}{field}".upper() for field in settings.model_fields}
-    assert set(services()[service]["environment"]) == known - FIXED
+    told = {name for name in services()[service]["environment"] if name.startswith(prefix)}
+    assert told - {f"{prefix}{OVERRIDES}"} == known - FIXED
+
+
+def test_what_is_the_slow_clients_alone_wins_over_what_is_every_clients():
+    environment = services()["slow-client"]["environment"]
+    prefix = environment[f"STOCK_CLIENT_{OVERRIDES}"]
+    own = {name.removeprefix(prefix).lower() for name in environment if name.startswith(prefix)}
+    assert own == {"processing", "window_bytes", "policy"}
+    assert own <= set(ClientSettings.model_fields)
 
 
 def test_the_example_names_every_variable_and_nothing_else():
@@ -49,6 +59,7 @@ def test_the_example_has_the_defaults():
     values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, flags=re.MULTILINE))
     defaults = dict(re.findall(r"\$\{([A-Z_]+):?-([^}$]*)\}", COMPOSE))
     assert {name: values[name] for name in defaults} == defaults
+    assert values["SLOW_CLIENT_PROCESSING"] == services()["slow-client"]["environment"]["STOCK_CLIENT_PROCESSING"]
     del values["STOCK_SERVER_EXPECTED_CLIENTS"]  # the stack's own clients; the program by itself expects none
     for settings in (ServerSettings, ClientSettings):
         told = {name: value for name, value in values.items() if name.startswith(settings.model_config["env_prefix"])}

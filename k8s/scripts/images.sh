@@ -14,9 +14,10 @@ for service in server client; do
   image=$REGISTRY/backpressure-$service:$TAG
   step "build and push $image"
   docker buildx build --platform "${PLATFORMS:-linux/amd64,linux/arm64}" --push \
-    --build-arg "VERSION=$TAG" --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+    --build-arg "SERVICE=$service" --build-arg "VERSION=$TAG" \
+    --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
     ${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"} \
-    --file "services/$service/Dockerfile" --tag "$image" .
+    --file services/Dockerfile --tag "$image" .
 done
 
 cat <<END

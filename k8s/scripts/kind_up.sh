@@ -16,8 +16,8 @@ else
 fi
 for service in server client; do
   step "build backpressure-$service and load it into the node"
-  docker build --quiet ${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"} \
-    --file "services/$service/Dockerfile" --tag "backpressure-$service:kind" .
+  docker build --quiet --build-arg "SERVICE=$service" ${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"} \
+    --file services/Dockerfile --tag "backpressure-$service:kind" .
   kind load docker-image "backpressure-$service:kind" --name "$CLUSTER"
 done
 

@@ -25,15 +25,23 @@ class Stack:
         others = {name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "SLOW_"))}
         self.environment = {**others, **settings}
 
+    async def build(self) -> None:
+        """Build the images, all of them: one service may use what another builds. Raises ComposeError."""
+        # not as this project, by whose name Compose would label them: they would be others than those of the user's own
+        await self._compose("build")
+
     async def up(self, *services: str) -> None:
-        """Start services and those they depend on; build images that are not there. Raises ComposeError."""
+        """Start services and those they depend on. Raises ComposeError."""
         await self._run("up", "--detach", *services)
 
     async def down(self) -> None:
         """End all services, and remove their data. Raises ComposeError."""
         await self._run("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
-    async def _run(self, *arguments: str) -> None:
+    async def _run(self, command: str, *arguments: str) -> None:
+        await self._compose("--project-name", self._project, command, *arguments)
+
+    async def _compose(self, *arguments: str) -> None:
         docker = shutil.which("docker")
         if docker is None or not COMPOSE_FILE.exists():
             what = "docker" if docker is None else str(COMPOSE_FILE)
@@ -42,7 +50,7 @@ class Stack:
         with self._log.open("a") as log:
             # a session of its own: Ctrl-C is for the lab, which then ends the stack
             process = await asyncio.create_subprocess_exec(
-                docker, "compose", "--project-name", self._project, *arguments,
+                docker, "compose", *arguments,
                 cwd=COMPOSE_FILE.parent, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             try:
@@ -53,7 +61,7 @@ class Stack:
                 raise
         if status != 0:
             last = [line for line in self._log.read_text().splitlines() if line.strip()][-1:]
-            raise ComposeError(f"docker compose {arguments[0]} has failed: {''.join(last)}; see {self._log}")
+            raise ComposeError(f"docker compose {' '.join(arguments)} has failed: {''.join(last)}; see {self._log}")
 
 
 def port_near(wanted: int) -> int:

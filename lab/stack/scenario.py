@@ -102,7 +102,8 @@ async def run(settings: ScenarioSettings, console: Console) -> Verdict:
         with Bar(console, "scenario") as bar:
             bar.say(f"starts the stack; what Docker says is in {settings.folder / 'compose.log'}")
             await stack.down()
-            await stack.up("prometheus", *(["grafana"] if settings.snapshot else []))
+            await stack.build()
+            await stack.up("prometheus", *(["grafana", "renderer"] if settings.snapshot else []))
             await stack.up("server", SERVICES[settings.experiment])
             bar.say(f"runs{f'; watch it at {grafana_url}' if settings.snapshot else ''}")
             client = await watch(f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}", settings, bar)

@@ -40,15 +40,22 @@ class Compose:
 
     def __init__(self, env_file: Path) -> None:
         self.project = f"backpressure-test-{os.getpid()}"
-        self._env_file = env_file
-        self._environment = {
+        self.env_file = env_file
+        self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "SLOW_", "COMPOSE_"))
         }
 
     def __call__(self, *arguments: str, check: bool = True) -> str:
         """Return what the command printed. Raises AssertionError with its complaint where it fails."""
-        command = (DOCKER, "compose", "-p", self.project, "--env-file", str(self._env_file), *arguments)
-        done = subprocess.run(command, cwd=TOP, env=self._environment, capture_output=True, text=True, check=False)
+        return self._run("-p", self.project, *arguments, check=check)
+
+    def build(self) -> None:
+        """Build the images, not as this project, by whose name Compose would label them: they are the user's own."""
+        self._run("build")
+
+    def _run(self, *arguments: str, check: bool = True) -> str:
+        command = (DOCKER, "compose", "--env-file", str(self.env_file), *arguments)
+        done = subprocess.run(command, cwd=TOP, env=self.environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr[-4000:]}"
         return done.stdout
 
@@ -67,7 +74,7 @@ class Compose:
 
     def configure(self, settings: dict[str, str]) -> None:
         """Write these settings to `.env`."""
-        self._env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self.env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def containers(self) -> dict[str, Any]:
         """Return what Docker knows of each container, by its name without the project's."""
@@ -120,7 +127,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Compose:
 @pytest.fixture(scope="session")
 def images(compose: Compose) -> dict[str, Any]:
     """Build the images; return what Docker knows of them."""
-    compose("build", "server", "client")
+    compose.build()
     names = ("backpressure-server", "backpressure-client")
     return dict(zip(names, json.loads(docker("image", "inspect", *names).stdout), strict=True))
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from servicekit.settings import load_settings
+from stock_client.settings import ClientSettings
+
 pytestmark = pytest.mark.docker
 
 PROGRAMS = ("server", "client", "slow-client", "prometheus", "grafana", "renderer")
@@ -57,13 +60,19 @@ def test_only_grafana_reaches_the_renderer_and_the_renderer_only_grafana(config:
     assert others == {"renderer", "grafana"}
 
 
-def test_grafana_waits_for_what_it_needs(config: Any):
+def test_grafana_waits_for_its_token_alone_and_needs_no_renderer(config: Any):
     waits_for = {name: each["condition"] for name, each in config["services"]["grafana"]["depends_on"].items()}
-    assert waits_for == {
-        "prometheus": "service_healthy",
-        "renderer": "service_healthy",
-        "renderer-token": "service_completed_successfully",
-    }
+    assert waits_for == {"prometheus": "service_started", "renderer-token": "service_completed_successfully"}
+
+
+def test_one_service_builds_each_image_and_none_is_pulled_that_is_built_here(config: Any):
+    images: dict[str, list[str]] = {}
+    for name, service in config["services"].items():
+        images.setdefault(service["image"], []).append("builds" if "build" in service else "uses")
+        ours = service["image"].startswith("backpressure-")
+        assert service.get("pull_policy") == ("never" if ours else None), name
+    assert sorted(images["backpressure-server"]) == ["builds"]
+    assert sorted(images["backpressure-client"]) == ["builds", "uses"]
 
 
 LOGIN = {
@@ -86,13 +95,17 @@ def test_a_password_opens_the_login(compose: Any):
     assert environment["GF_SECURITY_ADMIN_PASSWORD"] == "secret"  # noqa: S105
 
 
-def test_the_slow_client_takes_the_window_of_all_unless_it_has_its_own(compose: Any):
+def test_the_slow_client_takes_the_window_of_all_unless_it_has_its_own(compose: Any, monkeypatch: pytest.MonkeyPatch):
+    def window_of(name: str, **settings: str) -> str:
+        environment = compose.config(**settings)["services"][name]["environment"]
+        with monkeypatch.context() as patch:
+            for variable, value in environment.items():
+                if value is not None:
+                    patch.setenv(variable, value)
+            return load_settings(ClientSettings, []).window_bytes
+
     def windows(**settings: str) -> tuple[str, str]:
-        services = compose.config(**settings)["services"]
-        first, second = (
-            services[name]["environment"]["STOCK_CLIENT_WINDOW_BYTES"] for name in ("client", "slow-client")
-        )
-        return first, second
+        return window_of("client", **settings), window_of("slow-client", **settings)
 
     assert windows() == ("65535", "65535")
     assert windows(STOCK_CLIENT_WINDOW_BYTES="16384") == ("16384", "16384")

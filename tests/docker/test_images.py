@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(420)]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+TOP = Path(__file__).parents[2]
 IMAGES = ("backpressure-server", "backpressure-client")
 
 
@@ -36,6 +38,28 @@ def test_it_starts_without_a_shell_and_asks_its_own_health(images: dict[str, Any
     config = images[image]["Config"]
     assert config["Entrypoint"] == [command]
     assert config["Healthcheck"]["Test"] == ["CMD", f"{command}-health"]
+
+
+@pytest.mark.parametrize(
+    ("image", "ports"),
+    [("backpressure-server", {"4444/tcp", "2112/tcp"}), ("backpressure-client", {"2113/tcp"})],
+    ids=IMAGES,
+)
+def test_it_tells_its_ports(images: dict[str, Any], image: str, ports: set[str]):
+    assert set(images[image]["Config"]["ExposedPorts"]) == ports
+
+
+@pytest.mark.parametrize(("image", "other"), [IMAGES, IMAGES[::-1]], ids=IMAGES)
+def test_nothing_of_the_other_service_is_in_it(run: Run, image: str, other: str):
+    package = other.replace("backpressure-", "stock_")
+    assert "ModuleNotFoundError" in run(image, "python", "-c", f"import {package}").stderr
+    assert run(image, "sh", "-c", f"command -v {package.replace('_', '-')} || echo none").stdout == "none\n"
+
+
+def test_a_build_that_names_no_service_says_how_to(compose: Any):
+    done = compose.docker("build", "--file", str(TOP / "services/Dockerfile"), str(TOP))
+    assert done.returncode != 0
+    assert "say which image: --build-arg SERVICE=server, or client" in done.stderr
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -70,8 +70,9 @@ def test_images_builds_both_for_both_platforms_and_prints_lines_that_kustomize_t
     builds = [call for call in machine.calls() if "buildx build" in call]
     for build, service in zip(builds, ("server", "client"), strict=True):
         assert "--platform linux/amd64,linux/arm64 --push" in build
-        assert f"--file services/{service}/Dockerfile --tag example.org/me/backpressure-{service}:1.2.3 ." in build
-        assert (REPOSITORY / f"services/{service}/Dockerfile").is_file()
+        assert f"--build-arg SERVICE={service}" in build
+        assert f"--file services/Dockerfile --tag example.org/me/backpressure-{service}:1.2.3 ." in build
+    assert (REPOSITORY / "services/Dockerfile").is_file()
     printed = yaml.safe_load("\n".join(line for line in result.stdout.splitlines() if line.startswith("  - ")))
     rendered = {each["image"].rpartition(":")[0] for one in workloads(DEFAULT) for each in containers(one)}
     assert {line["name"] for line in printed} == {name for name in rendered if name.startswith("backpressure-")}
