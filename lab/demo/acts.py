@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowcontrol import Window, wire_bytes
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 from lab.processes.samples import Sample
+from lab.slow_reader import KEEPALIVE_TIME_SECONDS, SlowReader
 from lab.verdict import Claim, at_least, at_most, between
 
 UPDATES_PER_SECOND = 500
@@ -108,7 +110,8 @@ class Checks:
         held = since_held(samples)
         span = held[-1].at_seconds - held[0].at_seconds
         processed = held[-1].processed - held[0].processed
-        step = self._ceiling_updates // 2  # window updates come for up to half a window at a time
+        come_meanwhile = UPDATES_PER_SECOND * SLOW_SECONDS_PER_UPDATE
+        reader = SlowReader(self._ceiling_updates, processed / span, KEEPALIVE_TIME_SECONDS, come_meanwhile)
         memory = [sample.server_memory_bytes for sample in held]
         blocked = (held[-1].blocked_seconds - held[0].blocked_seconds) / span
         return [
@@ -117,8 +120,8 @@ class Checks:
             between(
                 f"sent while {processed:,} were processed",
                 held[-1].sent - held[0].sent,
-                max(0, processed - step),
-                processed + step,
+                max(0, math.floor(processed - (reader.most_at_first - reader.least))),
+                math.ceil(processed + reader.swing),
                 "updates",
             ),
             at_least("share of time that writes are blocked", blocked, 0.9),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
@@ -16,6 +17,7 @@ from flowcontrol import DEFAULT_WINDOW_BYTES, Window
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from lab.console import new_console
 from lab.predict.prediction import Prediction, Scenario, predict
+from lab.slow_reader import KEEPALIVE_TIME_SECONDS
 from servicekit.settings import CommandSettings, load_settings
 from stock_server.policy import Policy
 
@@ -51,6 +53,9 @@ class PredictSettings(CommandSettings):
     )
     tickers: int = Field(1, ge=1, description="stocks in the feed, 1 or more")
     streams: int = Field(1, ge=1, description="such clients, each on a connection of its own, 1 or more")
+    keepalive_time_seconds: float = Field(
+        KEEPALIVE_TIME_SECONDS, ge=1, description="seconds between the server's pings, 1 or more; inf: it sends none"
+    )
     json_: bool = Field(False, alias="json", description="print JSON, in place of a table")
 
     @field_validator("window_bytes")
@@ -72,6 +77,7 @@ class PredictSettings(CommandSettings):
             tickers=self.tickers,
             streams=self.streams,
             disconnect_after_seconds=self.disconnect_after_seconds,
+            keepalive_time_seconds=self.keepalive_time_seconds,
         )
 
 
@@ -116,7 +122,6 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
             ("age of its data", _seconds(p.age_seconds), "the processing; nothing waits"),
             *memory,
         ]
-    half = scenario.ceiling_updates // 2
     result = [
         (
             "in flight, client that reads nothing",
@@ -125,8 +130,13 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
         ),
         (
             "in flight, slow client",
-            f"{half:,} to {scenario.most_updates:,} updates",
-            "it gives the window back by halves; grpcio holds 2",
+            f"{p.in_flight_least_updates:,} to {p.in_flight_most_updates:,} updates",
+            _step_reason(scenario),
+        ),
+        (
+            "  at first, at most",
+            f"{p.in_flight_most_at_first_updates:,} updates",
+            "it may give back unread what has just come",
         ),
         ("in flight, any client", _updates(p.bound_updates, p.bound_bytes), "the bound: two windows and two updates"),
         (
@@ -155,9 +165,16 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
         result.append(("updates dropped", f"{p.dropped_per_second:,.3g} / s", "made and never sent"))
     if scenario.policy is Policy.DISCONNECT:
         when = "never" if p.disconnected_after_seconds is None else _seconds(p.disconnected_after_seconds)
-        result.append(("disconnected after", when, "if half a window takes longer than buffer and patience"))
+        result.append(("disconnected after", when, "if it gives too little back at once, or too late"))
     result.append(("client's memory, at most", _bytes(p.client_memory_bound_bytes), "what is in flight waits there"))
     return result + memory
+
+
+def _step_reason(scenario: Scenario) -> str:
+    step = f"{math.floor(scenario.reader.step):,}"
+    if scenario.reader.step < scenario.ceiling_updates / 2:
+        return f"a ping each {scenario.keepalive_time_seconds:g} s brings back the {step} it has read"
+    return f"it gives half of the window back at once, {step}"
 
 
 def _age_reason(scenario: Scenario) -> str:

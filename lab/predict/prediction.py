@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowcontrol import Window, wire_bytes
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
-from flowcontrol.window import LIBRARY_HELD_MESSAGES
+from lab.slow_reader import KEEPALIVE_TIME_SECONDS, SlowReader
 from stock_server.policy import Policy
 
 AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
@@ -42,6 +42,8 @@ class Scenario:
     tickers: int = 1
     streams: int = 1
     disconnect_after_seconds: float = 5.0
+    keepalive_time_seconds: float = KEEPALIVE_TIME_SECONDS
+    """How often the server pings; infinite: never."""
 
     @property
     def window_bytes(self) -> int:
@@ -54,9 +56,14 @@ class Scenario:
         return self.window_bytes // wire_bytes(self.message_bytes)
 
     @property
-    def most_updates(self) -> int:
-        """Updates in flight to a reader that is slow and steady, at most."""
-        return self.ceiling_updates + LIBRARY_HELD_MESSAGES
+    def reader(self) -> SlowReader:
+        """The client, as a reader that is slow and steady."""
+        return SlowReader(
+            ceiling=self.ceiling_updates,
+            read_per_second=self.processed_per_second,
+            ping_seconds=self.keepalive_time_seconds,
+            come_meanwhile=self.updates_per_second * self.processing_seconds + self.buffered_updates,
+        )
 
     @property
     def bound_updates(self) -> int:
@@ -76,12 +83,16 @@ class Scenario:
         return self.updates_per_second - self.processed_per_second
 
     @property
+    def buffered_updates(self) -> int:
+        """Updates that wait in the server."""
+        if self.policy is Policy.PAUSE:
+            return 0  # an update is made when its turn has come
+        return self.tickers if self.policy is Policy.CONFLATE else self.buffer_updates
+
+    @property
     def buffer_span_seconds(self) -> float:
         """Age of the oldest update that waits in the server when its turn comes."""
-        if self.policy is Policy.PAUSE:
-            return 0.0  # an update is made when its turn has come
-        waiting = self.tickers if self.policy is Policy.CONFLATE else self.buffer_updates
-        return waiting / self.updates_per_second
+        return self.buffered_updates / self.updates_per_second
 
 
 @dataclass(frozen=True)
@@ -91,19 +102,23 @@ class Prediction:
     held_back: bool
     ceiling_updates: int
     ceiling_bytes: int
+    in_flight_least_updates: int
+    in_flight_most_updates: int
+    in_flight_most_at_first_updates: int
+    """To a steady reader, when its window has just been filled."""
     bound_updates: int
     bound_bytes: int
     held_back_after_seconds: float | None
-    """When the server is first held back: an estimate, for the client gives its window back in lumps."""
+    """When the server is first held back: an estimate, for the client gives its window back in steps."""
     processed_per_second: float
     dropped_per_second: float
     """Updates that the policy leaves out."""
     unmade_per_second: float
     """Updates that a source which waits does not make."""
     age_least_seconds: float
-    """Age of the data when its processing is done, at the plateau: least, when half a window is in flight."""
+    """Age of the data when its processing is done, at the plateau: least, when least is in flight."""
     age_seconds: float
-    """The same, most: a whole window is in flight, and what grpcio holds of its own."""
+    """The same, when most is in flight."""
     age_bound_seconds: float
     """The same, for a reader that pauses: it can have all in flight that can be."""
     age_settles_after_seconds: float | None
@@ -127,6 +142,10 @@ def predict(scenario: Scenario) -> Prediction:
     held_back = excess > 0
     waits = scenario.policy is Policy.PAUSE
     processing = scenario.processing_seconds
+    reader = scenario.reader
+    least, most, at_first = (
+        (math.ceil(reader.least), math.floor(reader.most), math.floor(reader.most_at_first)) if held_back else (0, 0, 0)
+    )
     held_back_after = ceiling / excess if held_back else None
     waited = scenario.buffer_span_seconds if held_back else 0.0
     per_stream = CONNECTION_MEMORY_BYTES + STREAM_MEMORY_BYTES + _own_buffer_bytes(scenario)
@@ -134,17 +153,22 @@ def predict(scenario: Scenario) -> Prediction:
         held_back=held_back,
         ceiling_updates=ceiling,
         ceiling_bytes=ceiling * frame,
+        in_flight_least_updates=least,
+        in_flight_most_updates=most,
+        in_flight_most_at_first_updates=at_first,
         bound_updates=bound,
         bound_bytes=bound * frame,
         held_back_after_seconds=held_back_after,
         processed_per_second=scenario.processed_per_second,
         dropped_per_second=0.0 if waits else excess,
         unmade_per_second=excess if waits else 0.0,
-        age_least_seconds=(ceiling // 2 if held_back else 0) * processing + processing,
-        age_seconds=(scenario.most_updates if held_back else 0) * processing + waited + processing,
+        age_least_seconds=least * processing + processing,
+        age_seconds=most * processing + waited + processing,
         age_bound_seconds=(bound if held_back else 0) * processing + waited + processing,
         age_settles_after_seconds=(
-            held_back_after * scenario.updates_per_second * processing if held_back_after is not None else None
+            (held_back_after * scenario.updates_per_second + at_first - most) * processing
+            if held_back_after is not None
+            else None
         ),
         lag_growth=excess / scenario.updates_per_second,
         disconnected_after_seconds=_disconnected_after_seconds(scenario, held_back_after),
@@ -155,17 +179,17 @@ def predict(scenario: Scenario) -> Prediction:
 
 
 def _disconnected_after_seconds(scenario: Scenario, held_back_after: float | None) -> float | None:
-    """Return when `disconnect` ends the stream; None if it never does.
+    """Return when `disconnect` ends the stream, at the earliest; None if it never does.
 
-    The buffer counts as full until half of it has been taken, and a reader, however slow, lets half a window through at
-    a time: where that empties half of the buffer, only one is ended that takes longer for it than the patience lasts.
+    The buffer counts as full until half of it has been taken, and a reader, however slow, lets a step through at once:
+    where that empties half of the buffer, only one is ended that takes longer for it than the patience lasts.
     """
     if scenario.policy is not Policy.DISCONNECT or held_back_after is None:
         return None
-    lump = math.ceil(scenario.ceiling_updates / 2)
-    refill_seconds = min(lump, scenario.buffer_updates) / scenario.updates_per_second
-    full_seconds = lump * scenario.processing_seconds - refill_seconds
-    empties_half = lump >= scenario.buffer_updates / 2
+    longest = scenario.reader.swing
+    refill_seconds = min(longest, scenario.buffer_updates) / scenario.updates_per_second
+    full_seconds = longest * scenario.processing_seconds - refill_seconds
+    empties_half = scenario.reader.step >= scenario.buffer_updates / 2
     if empties_half and full_seconds <= scenario.disconnect_after_seconds:
         return None
     return held_back_after + scenario.buffer_span_seconds + scenario.disconnect_after_seconds
@@ -174,12 +198,8 @@ def _disconnected_after_seconds(scenario: Scenario, held_back_after: float | Non
 def _own_buffer_bytes(scenario: Scenario) -> int:
     if scenario.policy is Policy.PAUSE:
         return scenario.message_bytes + MESSAGE_OVERHEAD_BYTES
-    waiting = scenario.tickers if scenario.policy is Policy.CONFLATE else scenario.buffer_updates
-    return waiting * BUFFERED_MESSAGE_BYTES
+    return scenario.buffered_updates * BUFFERED_MESSAGE_BYTES
 
 
 def _shared_buffer_bytes(scenario: Scenario) -> int:
-    if scenario.policy is Policy.PAUSE:
-        return 0
-    waiting = scenario.tickers if scenario.policy is Policy.CONFLATE else scenario.buffer_updates
-    return waiting * (scenario.message_bytes + MESSAGE_OVERHEAD_BYTES)
+    return scenario.buffered_updates * (scenario.message_bytes + MESSAGE_OVERHEAD_BYTES)

@@ -152,7 +152,7 @@ def draw(results: Sequence[WindowAge], path: Path) -> None:
             color=PREDICTED,
             alpha=0.18,
             linewidth=0,
-            label="predicted: half a window to a whole one in flight",
+            label="predicted: what is in flight, at least and at most",
         )
         ax.errorbar(
             sizes, medians, yerr=[below, above], color=MEASURED, fmt="o", markersize=6, capsize=5, linewidth=1.8,

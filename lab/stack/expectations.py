@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowcontrol import Thresholds
+from lab.slow_reader import SlowReader
 from lab.stack.observed import Observed
 from lab.verdict import ActVerdict, Claim, at_least, at_most, between
 
@@ -69,7 +70,7 @@ def judge_fast(client: Observed, seconds: float, offered_per_second: float) -> A
     """Claim that the client is never behind, and is never waited for."""
     seen = client.newest(seconds)
     sent = seen.grown("sent")
-    error = MEASURING_ERROR_UPDATES + sent / seen.span_seconds if seen.span_seconds else math.nan
+    error = measuring_error(seen, "sent")
     return _verdict(
         seen,
         [
@@ -92,7 +93,7 @@ def judge_slow(client: Observed, seconds: float, offered_per_second: float) -> A
     held = client.since_held_back()
     seen = (held or client).newest(seconds)
     processed, sent = seen.grown("processed"), seen.grown("sent")
-    lump = seen.last("ceiling") // 2 + MEASURING_ERROR_UPDATES  # a window is given back in lumps of up to half of it
+    ahead = slow_reader(seen).swing + measuring_error(seen, "processed")
     sending = sent / (offered_per_second * seen.span_seconds) if offered_per_second and seen.span_seconds else 0.0
     return _verdict(
         client,
@@ -103,7 +104,7 @@ def judge_slow(client: Observed, seconds: float, offered_per_second: float) -> A
                 f"sent while {_count(processed)} were processed, of {_count(offered_per_second * seen.span_seconds)}",
                 sent,
                 0,
-                processed + lump,
+                round_up(processed + ahead),
                 "updates",
             ),
             at_least("share of time that writes are blocked", _blocked_share(seen), BLOCKED_SHARE - sending),
@@ -120,6 +121,18 @@ def offered_per_second(clients: Sequence[Observed]) -> float:
     """Return the highest rate at which any client has been sent to: that is what the server offers each."""
     rates = (client.most("sent_per_second") for client in clients)
     return max((rate for rate in rates if not math.isnan(rate)), default=0.0)
+
+
+def slow_reader(client: Observed) -> SlowReader:
+    """Return the client as a slow reader, by its pace in this time and how often its server pings it."""
+    pace = client.grown("processed") / client.span_seconds if client.span_seconds else math.nan
+    return SlowReader(client.last("ceiling"), pace, client.most("ping_seconds"))
+
+
+def measuring_error(client: Observed, figure: str) -> float:
+    """Return by how many updates two figures may differ that are scraped at different times."""
+    second = client.grown(figure) / client.span_seconds if client.span_seconds else math.nan
+    return MEASURING_ERROR_UPDATES + second
 
 
 def round_up(updates: float) -> float:

@@ -28,6 +28,10 @@ FIGURES = {
     "produced_unaccounted": "client:stock_books_produced:unaccounted",
     "received_unaccounted": "client:stock_books_received:unaccounted",
     "streams": "sum by (client) (flowcontrol_client_stream_ids)",
+    "ping_seconds": (
+        "max by (client) (flowcontrol_server_streams * 0 + on (job, instance) group_left ()"
+        " stock_server_keepalive_time_seconds)"
+    ),
     # counted, so that a span shorter than the recorded rate's minute can be judged
     "blocked_seconds": "sum by (client) (flowcontrol_server_write_blocked_seconds_total)",
 }

@@ -17,7 +17,14 @@ from rich.console import Console
 from flowcontrol import DEFAULT_WINDOW_BYTES
 from lab.console import Bar, new_console
 from lab.stack.compose import ComposeError, Stack, port_near
-from lab.stack.expectations import judge_fast, judge_slow, offered_per_second, round_up
+from lab.stack.expectations import (
+    MEASURING_ERROR_UPDATES,
+    judge_fast,
+    judge_slow,
+    offered_per_second,
+    round_up,
+    slow_reader,
+)
 from lab.stack.grafana import GrafanaError
 from lab.stack.observed import Observed, named, observe
 from lab.stack.prometheus import Prometheus, PrometheusError
@@ -30,8 +37,8 @@ UPDATES_PER_SECOND = 10
 CLIENT_WITHIN_SECONDS = 120.0
 """How long the client's stream may take to show in Prometheus, once Compose has started it."""
 
-NEAR_CEILING = 0.9
-"""A held-back client has at least so much of the ceiling in flight: it gives its window back in lumps."""
+SLOWEST_SECONDS = 3.0
+"""What the slow client takes for an update at most: `random` is 1, 2 or 3 s."""
 
 OFFERED_AT_LEAST = 0.5
 """Share of the updates that a busy server sends at least: beats that it misses are not made up for."""
@@ -145,9 +152,13 @@ def judge(experiment: str, client: Observed) -> Verdict:
             at_least("sent", sent, round_up(OFFERED_AT_LEAST * UPDATES_PER_SECOND * client.span_seconds), "updates")
         ]
     else:
-        act = judge_slow(client, min(60.0, client.span_seconds / 3), offered)
+        judged_seconds = min(60.0, client.span_seconds / 3)
+        act = judge_slow(client, judged_seconds, offered)
         ceiling, processed = client.last("ceiling"), client.last("processed")
-        low, high = round_up(NEAR_CEILING * ceiling + processed), client.last("bound") + processed
+        held = client.newest(judged_seconds)
+        reader = replace(slow_reader(held), come_meanwhile=UPDATES_PER_SECOND * SLOWEST_SECONDS)
+        low = round_up(processed + reader.least - MEASURING_ERROR_UPDATES)
+        high = round_up(processed + reader.most_at_first + MEASURING_ERROR_UPDATES)
         predicted = f"{ceiling:,.0f} in flight + {processed:,.0f} processed = {ceiling + processed:,.0f}"
         claims = [between(f"sent stops; predicted: {predicted}", client.last("sent"), low, high, "updates")]
     claims = [*claims, *act.claims]

@@ -79,7 +79,14 @@ def rules(kind: str) -> dict[str, Any]:
 def declared_metrics() -> set[str]:
     """Return the names of all series that the services declare."""
     registry = new_registry()
-    register_metrics(registry, Ledger(SendBook), max_streams=1, open_streams=lambda: 0, expected_clients=("client",))
+    register_metrics(
+        registry,
+        Ledger(SendBook),
+        max_streams=1,
+        keepalive_time_seconds=1,
+        open_streams=lambda: 0,
+        expected_clients=("client",),
+    )
     metrics = ClientMetrics(registry, "client", Presence(60))
     metrics.know_by_numbers(True)
     metrics.end_stream(StreamEndedError(StatusCode.UNAVAILABLE, ""))

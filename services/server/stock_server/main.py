@@ -49,6 +49,7 @@ async def serve(settings: ServerSettings) -> None:
         registry,
         interceptor.ledger,
         max_streams=settings.max_streams,
+        keepalive_time_seconds=settings.keepalive_time_seconds,
         open_streams=lambda: service.streams,
         expected_clients=settings.expected_client_list,
     )

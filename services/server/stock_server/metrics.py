@@ -14,6 +14,7 @@ from stock_server.service import GET_UPDATES
 UPDATES_SENT = "stock_updates_sent_total"
 STREAMS = "stock_server_streams"
 STREAM_LIMIT = "stock_server_stream_limit"
+KEEPALIVE_TIME = "stock_server_keepalive_time_seconds"
 EXPECTED_CLIENTS = "stock_server_expected_clients"
 PRESENT_CLIENTS = "stock_server_present_clients"
 
@@ -23,6 +24,7 @@ def register_metrics(
     ledger: Ledger[SendBook],
     *,
     max_streams: int,
+    keepalive_time_seconds: float,
     open_streams: Callable[[], int],
     expected_clients: Sequence[str] = (),
 ) -> None:
@@ -30,6 +32,8 @@ def register_metrics(
     registry.register(UpdatesSent(ledger))
     Gauge(STREAMS, "Streams open now that count against the limit.", registry=registry).set_function(open_streams)
     Gauge(STREAM_LIMIT, "Streams that the server takes at once.", registry=registry).set(max_streams)
+    # how often a slow client gives back what it has read of its window: with the answer to a ping
+    Gauge(KEEPALIVE_TIME, "Seconds between pings of a client.", registry=registry).set(keepalive_time_seconds)
     registry.register(ExpectedClients(ledger, expected_clients))
 
 

@@ -11,7 +11,7 @@ SECONDS = 60
 STEADY = {
     "state": 1.0, "streams": 7.0, "in_flight": 0.0, "in_flight_bytes": 0.0, "window_bytes": 65_535.0,
     "wire_bytes": 104.0, "ceiling": 630.0, "bound": 947.0, "bound_bytes": 98_510.0, "sent_per_second": 10.0,
-    "missed": 0.0, "produced_unaccounted": 0.0, "received_unaccounted": 0.0,
+    "ping_seconds": 10.0, "missed": 0.0, "produced_unaccounted": 0.0, "received_unaccounted": 0.0,
 }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_a_fast_client_that_is_not_as_it_should_be_fails(figure: str, changed: A
     [
         ("in_flight_bytes", {LATE: 98_511.0}, "in flight, at any time"),
         ("bound_bytes", None, "in flight, at any time"),  # the window is autotuned
-        ("sent", {2.0 * SECONDS: 800.0}, "sent while 30 were processed, of 600"),
+        ("sent", {2.0 * SECONDS: 90.0}, "sent while 30 were processed, of 600"),
         ("blocked_seconds", {2.0 * SECONDS: 60.0}, "share of time that writes are blocked"),
         ("missed", {LATE: 1.0}, "updates missed"),
         ("received_unaccounted", dict.fromkeys(range(121), 40.0), "received, and never sent"),
@@ -82,6 +82,12 @@ def test_a_fast_client_that_is_not_as_it_should_be_fails(figure: str, changed: A
 )
 def test_a_slow_client_that_is_not_as_it_should_be_fails(figure: str, changed: Any, claim: str):
     assert claim in failing(judge_slow, _change(slow(), figure, changed))
+
+
+@pytest.mark.parametrize("pings", [None, dict.fromkeys(range(121), 86_400.0)], ids=["not known", "none"])
+def test_without_pings_a_slow_client_is_allowed_half_a_window(pings: Any):
+    a_step_more = _change(slow(), "sent", {2.0 * SECONDS: 360.0})
+    assert failing(judge_slow, _change(a_step_more, "ping_seconds", pings)) == []
 
 
 def test_a_slow_client_that_was_never_held_back_fails():
