@@ -87,6 +87,13 @@ def test_a_client_that_is_refused_is_unhealthy_after_a_time_and_says_why(
     refused.metric_reaches("stock_client_stream_ends_total", bool, code="UNAVAILABLE")
 
 
+@pytest.mark.parametrize("package", ["stock_server", "stock_client"])
+def test_a_check_that_runs_every_5_seconds_imports_no_more_than_it_asks_with(package: str):
+    script = f"import sys, {package}.healthcheck; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {"pydantic", "prometheus_client", "structlog", "flowcontrol"}.isdisjoint(done.stdout.split())
+
+
 class NothingHere(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(404)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from servicekit.healthcheck import exit_with_health, readiness_problem
-from servicekit.settings import load_settings
-from stock_client.settings import ClientSettings
+from servicekit.healthcheck import exit_with_health, readiness_problem, setting
+from stock_client.address import METRICS_HOST, METRICS_PORT
 
 
 def main() -> None:
-    """Exit with status 0 where the client is ready, else with 1 and the reason; reads the client's own settings."""
-    settings = load_settings(ClientSettings)
-    exit_with_health("stock-client-health", readiness_problem(settings.metrics_host, settings.metrics_port))
+    """Exit with status 0 where the client is ready, else with 1 and the reason; reads the client's own variables."""
+    host = setting("STOCK_CLIENT_METRICS_HOST", METRICS_HOST)
+    port = setting("STOCK_CLIENT_METRICS_PORT", METRICS_PORT)
+    exit_with_health("stock-client-health", readiness_problem(host, port))

@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
 from servicekit.settings import ServiceSettings
 from servicekit.values import Host, Port, Seconds, SomeSeconds, Target
+from stock_client.address import METRICS_HOST, METRICS_PORT
 from stock_client.processing import GRAMMAR, Processing
 
 Policy = Literal["pause", "conflate", "drop-oldest", "disconnect"]
@@ -41,8 +42,8 @@ class ClientSettings(ServiceSettings):
         description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-', where {host} stands for the "
         "host's name, its default",
     )
-    metrics_host: Host = Field("0.0.0.0", description="address of /metrics")  # noqa: S104 - a service in a container is reached from outside of it
-    metrics_port: Port = Field(2113, description="port of /metrics, 0 to 65535; 0: any free one")
+    metrics_host: Host = Field(METRICS_HOST, description="address of /metrics")
+    metrics_port: Port = Field(METRICS_PORT, description="port of /metrics, 0 to 65535; 0: any free one")
     window_bytes: str = Field(
         str(DEFAULT_WINDOW_BYTES),
         coerce_numbers_to_str=True,

@@ -6,15 +6,14 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from servicekit.healthcheck import TIMEOUT_SECONDS, exit_with_health, local_host
-from servicekit.settings import load_settings
-from stock_server.settings import ServerSettings
+from servicekit.healthcheck import TIMEOUT_SECONDS, exit_with_health, local_host, setting
+from stock_server.address import GRPC_PORT, HOST
 
 
 def main() -> None:
-    """Exit with status 0 where the server serves, else with 1 and the reason; reads the server's own settings."""
-    settings = load_settings(ServerSettings)
-    exit_with_health("stock-server-health", serving_problem(f"{local_host(settings.host)}:{settings.grpc_port}"))
+    """Exit with status 0 where the server serves, else with 1 and the reason; reads the server's own variables."""
+    host, port = setting("STOCK_SERVER_HOST", HOST), setting("STOCK_SERVER_GRPC_PORT", GRPC_PORT)
+    exit_with_health("stock-server-health", serving_problem(f"{local_host(host)}:{port}"))
 
 
 def serving_problem(address: str) -> str | None:

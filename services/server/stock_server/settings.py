@@ -12,6 +12,7 @@ from flowcontrol import is_client_name
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from servicekit.settings import ServiceSettings
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
+from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
 from stock_server.policy import Policy
 from stock_server.service import Limits
 
@@ -36,9 +37,9 @@ class ServerSettings(ServiceSettings):
         cli_shortcuts={"initial-delay-seconds": "i"},
     )
 
-    host: Host = Field("0.0.0.0", description="address to listen on, for gRPC and metrics")  # noqa: S104 - a service in a container is reached from outside of it
-    grpc_port: Port = Field(4444, description="gRPC port, 0 to 65535; 0: any free one")
-    metrics_port: Port = Field(2112, description="port of /metrics, 0 to 65535; 0: any free one")
+    host: Host = Field(HOST, description="address to listen on, for gRPC and metrics")
+    grpc_port: Port = Field(GRPC_PORT, description="gRPC port, 0 to 65535; 0: any free one")
+    metrics_port: Port = Field(METRICS_PORT, description="port of /metrics, 0 to 65535; 0: any free one")
     initial_delay_seconds: Seconds = Field(0.0, description="seconds before the first update of a stream, 0 or more")
     update_interval_seconds: Seconds = Field(
         0.1, description="seconds between two updates, 0 or more; 0: as fast as it goes"

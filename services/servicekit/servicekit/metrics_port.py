@@ -10,10 +10,10 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from servicekit.healthcheck import READY_PATH
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication
-
-READY_PATH = "/ready"
 
 
 def new_registry() -> CollectorRegistry:
