@@ -122,9 +122,9 @@ class Services:
         self._folder = folder
         self._running: list[Service] = []
 
-    def server(self, *arguments: str, host: str = "127.0.0.1", grpc_port: int = 0) -> Service:
+    def server(self, *arguments: str, host: str = "127.0.0.1", grpc_port: int = 0, metrics_port: int = 0) -> Service:
         """Start a server; it may not be ready yet."""
-        ports = ["--host", host, "--grpc-port", str(grpc_port), "--metrics-port", "0"]
+        ports = ["--host", host, "--grpc-port", str(grpc_port), "--metrics-port", str(metrics_port)]
         return self._start("stock_server", [*ports, *arguments], host)
 
     def client(self, server_address: str, *arguments: str, name: str = "client") -> Service:

@@ -103,13 +103,18 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, configuration: str) -> Iterator[Prometheus]:
+def running_prometheus(folder: Path, configuration: str, *flags: str) -> Iterator[Prometheus]:
     """Run Prometheus on a configuration, with its data in `folder`, until it is no longer needed."""
     config = folder / "prometheus.yml"
     config.write_text(configuration)
     port = free_port()
     data = folder / "data"
-    arguments = [f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}"]
+    arguments = [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
+    ]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen([*command("prometheus", folder), *arguments], stdout=log, stderr=log)
         try:

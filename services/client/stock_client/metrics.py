@@ -106,7 +106,7 @@ class ClientMetrics:
 
     def end_stream(self, end: StreamEndedError) -> None:
         """Count the end of a stream, or of an attempt at one."""
-        self.presence.end(str(end))
+        self.presence.last_end = str(end)
         self._ends.labels(self._client, end.code).inc()
         self.reconnects.inc()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Presence:
-    """A stream counts from the server's first answer until its end is read, also while an ended one is worked off.
+    """A stream counts from the server's first answer until its call is done, which one that is worked off is not yet.
 
     Who has had none for longer than `ready_within_seconds` is not ready.
     """
@@ -23,9 +23,8 @@ class Presence:
         """Note that the server has answered."""
         self._without_since = None
 
-    def end(self, reason: str) -> None:
+    def end(self) -> None:
         """Note the end of a stream, or of an attempt at one."""
-        self.last_end = reason
         if self._without_since is None:
             self._without_since = self._clock()
 

@@ -54,6 +54,7 @@ class StreamReader:
     async def read_one_stream(self, stub: StockServiceStub) -> None:
         """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
         call: Any = stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
+        call.add_done_callback(lambda _: self._metrics.presence.end())  # also while nobody reads
         try:
             given = await call.initial_metadata() or {}
             if given:

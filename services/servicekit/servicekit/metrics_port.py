@@ -1,4 +1,4 @@
-"""The port that Prometheus scrapes, which also tells whether the service is ready."""
+"""The port that Prometheus scrapes; it may also tell whether the service is ready."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ def new_registry() -> CollectorRegistry:
 
 
 def serve_metrics(
-    registry: CollectorRegistry, host: str, port: int, problem: Callable[[], str | None] = lambda: None
+    registry: CollectorRegistry, host: str, port: int, problem: Callable[[], str | None] | None = None
 ) -> int:
-    """Serve `/metrics` and `/ready` from a thread; return the port, which differs from `port` where that is 0.
+    """Serve `/metrics` from a thread of its own; return the port, which differs from `port` where that is 0.
 
-    `problem` returns why the service is not ready, or None where it is. Raises OSError where the address cannot be had.
+    `problem` returns why the service is not ready, or None where it is; with it, `/ready` is served too. Raises OSError
+    where the address cannot be had.
     """
     server, _ = start_http_server(port, addr=host, registry=registry)
-    server.set_app(_with_readiness(server.get_app(), problem))
+    if problem is not None:
+        server.set_app(_with_readiness(server.get_app(), problem))
     return int(server.server_port)
 
 
