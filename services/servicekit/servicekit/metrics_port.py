@@ -1,25 +1,56 @@
-"""The port that Prometheus scrapes; it may also tell whether the service is ready."""
+"""The port that Prometheus scrapes, and that tells whether the service lives and is ready."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qs
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
+import h11
+import structlog
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from servicekit.healthcheck import READY_PATH
+from servicekit.metrics_page import MetricsPage
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication
+METRICS_PATH = "/metrics"
+HEALTH_PATH = "/healthz"
+"""Answers 200 as long as the port answers at all."""
+
+REQUEST_SECONDS = 10.0
+"""For a request and its answer, handshake included: Prometheus' own default for a scrape."""
+MOST_CONNECTIONS = 200
+"""Beyond these, who has been silent for longest has to go."""
+LARGEST_REQUEST_BYTES = 8_192
+PIECE_BYTES = 262_144
+"""Of a page, that are copied for a scraper at a time."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request gets."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    compressed: bool = False
 
 
 def new_registry() -> CollectorRegistry:
     """Return a registry that holds the process' own metrics: memory, processor time, garbage collection, Python."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing here reads
-    registry = CollectorRegistry()
+    registry = CollectorRegistry(auto_describe=True)  # so that a filter finds what each collector has
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -27,26 +58,123 @@ def new_registry() -> CollectorRegistry:
 
 
 def serve_metrics(
-    registry: CollectorRegistry, host: str, port: int, problem: Callable[[], str | None] | None = None
+    registry: CollectorRegistry,
+    host: str,
+    port: int,
+    problem: Callable[[], str | None] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> int:
-    """Serve `/metrics` from a thread of its own; return the port, which differs from `port` where that is 0.
+    """Serve `/metrics` and `/healthz` from a thread; return the port, which differs from `port` where that is 0.
 
-    `problem` returns why the service is not ready, or None where it is; with it, `/ready` is served too. Raises OSError
-    where the address cannot be had.
+    `problem` returns why the service is not ready, or None where it is; with it, `/ready` is served too. The thread has
+    an event loop of its own, so that no scrape waits for streams, nor a stream for a scraper. Raises OSError where the
+    address cannot be had.
     """
-    server, _ = start_http_server(port, addr=host, registry=registry)
-    if problem is not None:
-        server.set_app(_with_readiness(server.get_app(), problem))
-    return int(server.server_port)
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    # "::" is all addresses, those of IPv4 too, where the host has both
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+    listener = socket.create_server(
+        (str(address[0]), port), family=family, backlog=MOST_CONNECTIONS, dualstack_ipv6=both
+    )
+    listening: Future[None] = Future()
+    metrics_port = MetricsPort(MetricsPage(registry), problem)
+    serving = metrics_port.serve(listener, ssl_context, listening)
+    threading.Thread(target=asyncio.run, args=(serving,), name="metrics", daemon=True).start()
+    listening.result()
+    return int(listener.getsockname()[1])
 
 
-def _with_readiness(metrics: WSGIApplication | None, problem: Callable[[], str | None]) -> WSGIApplication:
-    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if metrics is not None and environ["PATH_INFO"] != READY_PATH:
-            return metrics(environ, start_response)
-        found = problem()
-        status = "200 OK" if found is None else "503 Service Unavailable"
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{found or 'ready'}\n".encode()]
+class MetricsPort:
+    """Answers one request per connection, one after another, within a time."""
 
-    return app
+    def __init__(self, page: MetricsPage, problem: Callable[[], str | None] | None) -> None:
+        self._page = page
+        self._problem = problem
+        self._asking: dict[asyncio.Task[None], None] = {}
+        """Connections whose request is not whole yet, the oldest first."""
+        self._connections = 0
+
+    async def serve(self, listener: socket.socket, ssl_context: ssl.SSLContext | None, listening: Future[None]) -> None:
+        """Serve for ever; tell `listening` once connections are taken."""
+        handshake_seconds = None if ssl_context is None else REQUEST_SECONDS
+        server = await asyncio.start_server(
+            self._connected, sock=listener, ssl=ssl_context, ssl_handshake_timeout=handshake_seconds
+        )
+        listening.set_result(None)
+        await server.serve_forever()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MOST_CONNECTIONS:
+            if not self._asking:
+                writer.transport.abort()
+                return
+            next(iter(self._asking)).cancel()
+        self._connections += 1
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio calls this in a task
+        self._asking[task] = None
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_REQUEST_BYTES)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                request = None
+                try:
+                    request = await _request(connection, reader)
+                    answer = self._answer(request)
+                except h11.RemoteProtocolError as error:
+                    answer = Answer(HTTPStatus(error.error_status_hint), f"{error}\n".encode())
+                self._asking.pop(task)
+                await _send(writer, connection, answer, request is None or request.method != b"HEAD")
+        except (TimeoutError, OSError, EOFError, asyncio.CancelledError):
+            pass  # too slow, gone, or pushed out by those who came later
+        finally:
+            self._asking.pop(task, None)
+            self._connections -= 1
+            writer.transport.abort()
+
+    def _answer(self, request: h11.Request) -> Answer:
+        path, _, query = request.target.decode("latin-1").partition("?")
+        if request.method not in (b"GET", b"HEAD"):
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n")
+        if path == METRICS_PATH:
+            return self._metrics(dict(request.headers), frozenset(parse_qs(query).get("name[]", ())))
+        if path == READY_PATH and self._problem is not None:
+            found = self._problem()
+            status = HTTPStatus.OK if found is None else HTTPStatus.SERVICE_UNAVAILABLE
+            return Answer(status, f"{found or 'ready'}\n".encode())
+        if path == HEALTH_PATH:
+            return Answer(HTTPStatus.OK, b"ok\n")
+        return Answer(HTTPStatus.NOT_FOUND, f"the metrics are at {METRICS_PATH}\n".encode())
+
+    def _metrics(self, headers: dict[bytes, bytes], names: frozenset[str]) -> Answer:
+        compressed = b"gzip" in headers.get(b"accept-encoding", b"")
+        try:
+            page = self._page.get(headers.get(b"accept", b"").decode("latin-1"), names, compressed=compressed)
+        except Exception:
+            log.exception("metrics.render.failed")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the metrics cannot be read\n")
+        return Answer(HTTPStatus.OK, page.body, page.content_type, compressed)
+
+
+async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Request):
+            return event
+        if event is not h11.NEED_DATA:
+            raise EOFError
+        connection.receive_data(await reader.read(LARGEST_REQUEST_BYTES))
+
+
+async def _send(writer: asyncio.StreamWriter, connection: h11.Connection, answer: Answer, with_body: bool) -> None:
+    status, body = answer.status, answer.body
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(body))), ("Connection", "close")]
+    if answer.compressed:
+        headers.append(("Content-Encoding", "gzip"))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append(("Allow", "GET, HEAD"))
+    writer.write(connection.send(h11.Response(status_code=status, reason=status.phrase, headers=headers)) or b"")
+    for begin in range(0, len(body) if with_body else 0, PIECE_BYTES):
+        writer.write(memoryview(body)[begin : begin + PIECE_BYTES])
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
