@@ -1,18 +1,17 @@
-"""The page of metrics, rendered once for all scrapers that come at once."""
+"""The page of metrics, rendered once for all scrapers that wait for it, and never older than their request."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-
-SHARED_SECONDS = 0.25
-"""For how long a page is given to others too: far less than anybody's scrape interval."""
 
 SAMPLE_SUFFIXES = ("", "_total", "_sum", "_count", "_bucket", "_info")
 """What a sample's name has behind the metric's (the OpenMetrics specification), so that a filter takes both."""
@@ -24,30 +23,47 @@ class Page:
 
     content_type: str
     body: bytes
-    rendered_at: float
+
+
+Key: TypeAlias = tuple[str, frozenset[str], bool]
 
 
 class MetricsPage:
-    """Renders a registry; not to be called from two threads at once."""
+    """Renders a registry, in the loop that it is asked from, for half of the time at most.
+
+    After each page it rests as long as that took. Who comes meanwhile shares the next one with all who want the same.
+    """
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
         self._clock = clock
-        self._pages: dict[tuple[str, frozenset[str], bool], Page] = {}
+        self._coming: dict[Key, asyncio.Task[Page]] = {}
+        self._rests_until = 0.0
 
-    def get(self, accept: str = "", names: frozenset[str] = frozenset(), *, compressed: bool = False) -> Page:
-        """Return the page, that of a moment ago if there is one. Raises what a collector raises.
+    async def get(self, accept: str = "", names: frozenset[str] = frozenset(), *, compressed: bool = False) -> Page:
+        """Return a page of all that has been counted until now. Raises what a collector raises.
 
         `accept` is the HTTP header of that name, `names` those of metrics or of their samples; none: all.
         """
         encode, content_type = _encoder(accept)
-        now = self._clock()
-        self._pages = {key: page for key, page in self._pages.items() if now - page.rendered_at < SHARED_SECONDS}
         key = (content_type, names, compressed)
-        if key not in self._pages:
+        if key not in self._coming:
+            self._coming[key] = asyncio.create_task(self._render(key, encode))
+        return await asyncio.shield(self._coming[key])  # one who goes away does not take the page from the others
+
+    async def _render(self, key: Key, encode: Callable[[Collector], bytes]) -> Page:
+        await asyncio.sleep(0)  # those whose request has been read already share this page
+        while (rest := self._rests_until - self._clock()) > 0:  # noqa: ASYNC110 - time passes without an event
+            await asyncio.sleep(rest)
+        del self._coming[key]
+        content_type, names, compressed = key
+        began_at = self._clock()
+        try:
             body = encode(self._restricted_to(names) if names else self._registry)
-            self._pages[key] = Page(content_type, gzip.compress(body, 1) if compressed else body, self._clock())
-        return self._pages[key]
+            return Page(content_type, gzip.compress(body, 1) if compressed else body)
+        finally:
+            ended_at = self._clock()
+            self._rests_until = ended_at + (ended_at - began_at)
 
     def _restricted_to(self, names: frozenset[str]) -> Collector:
         return self._registry.restricted_registry({name + suffix for name in names for suffix in SAMPLE_SUFFIXES})

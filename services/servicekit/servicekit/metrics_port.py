@@ -119,7 +119,7 @@ class MetricsPort:
                 request = None
                 try:
                     request = await _request(connection, reader)
-                    answer = self._answer(request)
+                    answer = await self._answer(request)
                 except h11.RemoteProtocolError as error:
                     answer = Answer(HTTPStatus(error.error_status_hint), f"{error}\n".encode())
                 self._asking.pop(task)
@@ -131,12 +131,12 @@ class MetricsPort:
             self._connections -= 1
             writer.transport.abort()
 
-    def _answer(self, request: h11.Request) -> Answer:
+    async def _answer(self, request: h11.Request) -> Answer:
         path, _, query = request.target.decode("latin-1").partition("?")
         if request.method not in (b"GET", b"HEAD"):
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n")
         if path == METRICS_PATH:
-            return self._metrics(dict(request.headers), frozenset(parse_qs(query).get("name[]", ())))
+            return await self._metrics(dict(request.headers), frozenset(parse_qs(query).get("name[]", ())))
         if path == READY_PATH and self._problem is not None:
             found = self._problem()
             status = HTTPStatus.OK if found is None else HTTPStatus.SERVICE_UNAVAILABLE
@@ -145,10 +145,10 @@ class MetricsPort:
             return Answer(HTTPStatus.OK, b"ok\n")
         return Answer(HTTPStatus.NOT_FOUND, f"the metrics are at {METRICS_PATH}\n".encode())
 
-    def _metrics(self, headers: dict[bytes, bytes], names: frozenset[str]) -> Answer:
+    async def _metrics(self, headers: dict[bytes, bytes], names: frozenset[str]) -> Answer:
         compressed = b"gzip" in headers.get(b"accept-encoding", b"")
         try:
-            page = self._page.get(headers.get(b"accept", b"").decode("latin-1"), names, compressed=compressed)
+            page = await self._page.get(headers.get(b"accept", b"").decode("latin-1"), names, compressed=compressed)
         except Exception:
             log.exception("metrics.render.failed")
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the metrics cannot be read\n")
