@@ -92,13 +92,35 @@ def test_both_end_cleanly_on_a_signal(services: Services, number: signal.Signals
     assert (server.errors(), client.errors()) == ("", "")
 
 
-def test_a_second_signal_ends_a_server_that_drains_at_once_and_without_a_traceback(services: Services):
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_second_signal_ends_a_server_that_drains_at_once_and_without_a_traceback(
+    services: Services, first: signal.Signals, second: signal.Signals
+):
     server = services.server("--drain-delay-seconds", "60")
     server.event("server.start.complete")
-    server.send(signal.SIGINT)
+    server.send(first)
     server.event("server.drain.started")
-    assert server.stop(signal.SIGINT) == -signal.SIGINT
+    assert server.stop(second) == -second
     assert server.errors() == ""
+
+
+@pytest.mark.parametrize("module", ["stock_server", "stock_client"])
+def test_an_interrupt_while_it_starts_ends_it_without_a_traceback(module: str):
+    """At any moment from its own first line on; before that it is Python that starts."""
+    environment = clean_environment(PYTHONVERBOSE="1")
+    ports = ["--metrics-port", "0", *(["--grpc-port", "0"] if module == "stock_server" else [])]
+    for wanted in (f"import '{module}.main'", "import 'asyncio'", "import 'grpc'", "import 'pydantic'"):
+        with subprocess.Popen(
+            [sys.executable, "-m", module, *ports], stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
+            for line in process.stderr:
+                if line.startswith((wanted, "import 'structlog")):
+                    break
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert process.wait(15) == -signal.SIGINT, "130 to a shell"
+        assert "Traceback" not in rest
 
 
 def test_a_client_ends_cleanly_while_it_waits_to_reconnect(services: Services):
@@ -116,20 +138,3 @@ def test_a_client_waits_for_a_server_that_is_not_there_yet(services: Services):
     client.event("stream.open.complete")
     waits = [event["reconnect_in_seconds"] for event in client.events("stream.end")]
     assert all(seconds <= 0.1 * 2**attempt for attempt, seconds in enumerate(waits)), "exponential, from 0.1 s"
-
-
-def test_a_client_whose_log_nobody_takes_any_more_ends_without_a_traceback(services: Services):
-    """As in `stock-client | head`."""
-    server = services.server("--update-interval-seconds", "0.01")
-    command = [sys.executable, "-m", "stock_client", "--server-address", server.address]
-    client = subprocess.Popen(
-        [*command, "--metrics-host", "127.0.0.1", "--metrics-port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=clean_environment(),
-    )
-    with client:
-        assert b"client.start.complete" in client.stdout.readline()
-        client.stdout.close()
-        assert client.wait(10) == 1
-        assert client.stderr.read() == b""

@@ -1,3 +1,15 @@
-from stock_client.main import main
+"""The command `stock-client`, from its first moment."""
 
-main()
+import signal
+
+
+def main() -> None:
+    """Run the client; until it has handlers of its own, SIGINT just ends it: Python's would print where it was."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from stock_client.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlClientInterceptor
-from servicekit.lifetime import run_to_end, stop_on_signals
+from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.settings import exit_for_address, load_settings
@@ -24,7 +24,7 @@ def main() -> None:
     """Run the stock client; the command `stock-client`."""
     settings = load_settings(ClientSettings)
     configure_logging(settings, service="client")
-    run_to_end(run(settings))
+    asyncio.run(run(settings))
 
 
 async def run(settings: ClientSettings) -> None:

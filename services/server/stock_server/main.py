@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlServerInterceptor, Thresholds
-from servicekit.lifetime import run_to_end, stop_on_signals
+from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.settings import exit_for_address, load_settings
@@ -27,7 +27,7 @@ def main() -> None:
     """Run the stock server; the command `stock-server`."""
     settings = load_settings(ServerSettings)
     configure_logging(settings, service="server")
-    run_to_end(serve(settings))
+    asyncio.run(serve(settings))
 
 
 async def serve(settings: ServerSettings) -> None:

@@ -20,6 +20,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from servicekit.healthcheck import READY_PATH
+from servicekit.log_writer import EVENTS_LOST
 from servicekit.metrics_page import MetricsPage
 
 METRICS_PATH = "/metrics"
@@ -48,12 +49,13 @@ class Answer:
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that holds the process' own metrics: memory, processor time, garbage collection, Python."""
+    """Return a registry that holds the process' own metrics: memory, processor time, Python, what its log has lost."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing here reads
     registry = CollectorRegistry(auto_describe=True)  # so that a filter finds what each collector has
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(EVENTS_LOST)
     return registry
 
 
