@@ -9,7 +9,7 @@ KUSTOMIZE_VERSION := v5.8.2
 ACTIONLINT_VERSION := v1.7.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
+.PHONY: help setup certs sbom audit demo verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-isolation: .venv/ready ## Measure a fast client beside up to 1,000 stalled
 window-age: .venv/ready ## Draw how old a slow client's data is with windows of 16 KiB to 1 MiB
 	@$(BIN)/lab window-age
 
+certs: .venv/ready ## Make certificates for development in certs/, for compose.tls.yaml; once more: new ones, of the same authority
+	@$(BIN)/lab certs
+
 test: .venv/ready ## Run all tests; those that need Docker skip where there is none
 	@$(BIN)/pytest
 
@@ -128,6 +131,6 @@ tools: .venv/ready ## Install what checks k8s/ and the workflows: kustomize and 
 
 lock: .venv/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
-	@cd requirements && for name in dev server client build; do \
+	@cd requirements && for name in dev server client build supply; do \
 	  ../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
-	    $$name.in $$([ $$name = dev ] || echo -c dev.txt) -o $$name.txt || exit; done
+	    $$name.in $$([ $$name = dev ] || [ $$name = supply ] || echo -c dev.txt) -o $$name.txt || exit; done

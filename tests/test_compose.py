@@ -17,6 +17,7 @@ from stock_server.settings import ServerSettings
 
 TOP = Path(__file__).parents[1]
 COMPOSE = (TOP / "compose.yaml").read_text()
+TLS = (TOP / "compose.tls.yaml").read_text()
 EXAMPLE = (TOP / ".env.example").read_text()
 
 # fixed in a container: their values are the topology's, or the health checks rely on them
@@ -27,6 +28,7 @@ FIXED = {
     "STOCK_CLIENT_METRICS_HOST",
     "STOCK_CLIENT_METRICS_PORT",
     "STOCK_CLIENT_RANDOM_PROCESSING_TIME",  # STOCK_CLIENT_PROCESSING says the same
+    "STOCK_CLIENT_TLS_SERVER_NAME",  # it is that of the address
 }
 
 
@@ -36,7 +38,8 @@ FIXED = {
 def test_a_service_can_be_told_every_setting_and_nothing_else(service: str, settings: type[BaseSettings]):
     prefix = settings.model_config["env_prefix"]
     known = {f"{prefix}{field}".upper() for field in settings.model_fields}
-    told = {name for name in services()[service]["environment"] if name.startswith(prefix)}
+    by_tls = yaml.safe_load(TLS)["services"][service]["environment"]
+    told = {name for name in services()[service]["environment"] | by_tls if name.startswith(prefix)}
     assert told - {f"{prefix}{OVERRIDES}"} == known - FIXED
 
 
@@ -49,7 +52,7 @@ def test_what_is_the_slow_clients_alone_wins_over_what_is_every_clients():
 
 
 def test_the_example_names_every_variable_and_nothing_else():
-    interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
+    interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + TLS))
     passed_on = set(re.findall(r"^ +([A-Z_]+):(?: #.*)?$", COMPOSE, flags=re.MULTILINE))
     named = set(re.findall(r"^#([A-Z_]+)=", EXAMPLE, flags=re.MULTILINE))
     assert named == (interpolated | passed_on) - {"REVISION"}
@@ -57,7 +60,7 @@ def test_the_example_names_every_variable_and_nothing_else():
 
 def test_the_example_has_the_defaults():
     values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, flags=re.MULTILINE))
-    defaults = dict(re.findall(r"\$\{([A-Z_]+):?-([^}$]*)\}", COMPOSE))
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):?-([^}$]*)\}", COMPOSE + TLS))
     assert {name: values[name] for name in defaults} == defaults
     assert values["SLOW_CLIENT_PROCESSING"] == services()["slow-client"]["environment"]["STOCK_CLIENT_PROCESSING"]
     del values["STOCK_SERVER_EXPECTED_CLIENTS"]  # the stack's own clients; the program by itself expects none
@@ -65,6 +68,14 @@ def test_the_example_has_the_defaults():
         told = {name: value for name, value in values.items() if name.startswith(settings.model_config["env_prefix"])}
         parsed = settings(**{field_of(settings, name): value for name, value in told.items() if value})
         assert parsed == settings(), "a value in .env.example is not the program's default"
+
+
+def test_prometheus_scrapes_the_same_with_tls():
+    plain, tls = (yaml.safe_load((TOP / f"obs/prometheus/prometheus{each}.yml").read_text()) for each in ("", ".tls"))
+    for job in tls["scrape_configs"]:
+        assert job.pop("scheme") == "https"
+        assert job.pop("tls_config").keys() == {"ca_file", "cert_file", "key_file", "server_name"}
+    assert tls == plain
 
 
 def test_whoever_opens_grafana_is_a_viewer_and_nobody_logs_in():

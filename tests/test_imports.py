@@ -40,6 +40,7 @@ ROOMS_MAY_IMPORT = {
     "lab.predict": SHARED | {"lab.processes"},
     "lab.bench": SHARED | {"lab.processes"},
     "lab.stack": SHARED,
+    "lab.certs": SHARED,
 }
 
 

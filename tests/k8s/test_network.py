@@ -10,7 +10,7 @@ import pytest
 from manifests import DEFAULT, OVERLAYS, REPOSITORY, containers, named, of_kind, workloads
 from network_policies import Pod, allows, may_talk, pods_of
 
-KIND, OPERATOR = OVERLAYS
+KIND, OPERATOR, _ = OVERLAYS
 CLIENT_EDGES = {("client", "server", 4444), ("slow-client", "server", 4444)}
 EDGES = {
     DEFAULT: CLIENT_EDGES

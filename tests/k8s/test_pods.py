@@ -11,6 +11,7 @@ from stock_server.settings import ServerSettings
 from manifests import (
     DEFAULT,
     TARGETS,
+    TLS,
     compose,
     containers,
     environment,
@@ -24,6 +25,9 @@ from manifests import (
     selects,
     workloads,
 )
+
+TLS_SECRETS = {"server-tls", "client-tls", "slow-client-tls", "prometheus-tls", "metrics-tls"}
+"""A pod that needs one waits for it."""
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
@@ -89,7 +93,7 @@ def test_every_container_that_stays_has_three_probes_on_ports_it_has(target: str
             assert port in ports or port in ports.values(), f"{name_of(workload)}, {probe}: port {port}"
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != TLS])
 def test_the_server_is_asked_over_grpc_for_a_service_that_it_answers_for(target: str) -> None:
     container = main_container(named(target, "Deployment", "server"))
     asked = {probe: container[probe]["grpc"].get("service", "") for probe in PROBES}
@@ -128,6 +132,7 @@ def test_the_clients_settings_are_ones_that_the_client_has(target: str) -> None:
         settings = environment(main_container(named(target, "Deployment", name)))
         fields = {key.removeprefix("STOCK_CLIENT_").lower(): value for key, value in settings.items()}
         assert fields.keys() <= ClientSettings.model_fields.keys()
+        fields = {name: value for name, value in fields.items() if "tls" not in name}  # files of a Secret
         loaded = ClientSettings(_cli_parse_args=False, **fields)  # raises where a value is not one
         assert loaded.server_address == "server:4444"
 
@@ -195,7 +200,8 @@ def test_no_secret_is_rendered_and_every_one_that_is_named_is_optional() -> None
         assert not of_kind(target, "Secret")
         for workload in workloads(target):
             for volume in pod_spec(workload).get("volumes", []):
-                assert "secret" not in volume or volume["secret"]["optional"] is True
+                if "secret" in volume and volume["secret"]["secretName"] not in TLS_SECRETS:
+                    assert volume["secret"]["optional"] is True
             for container in containers(workload):
                 for variable in container.get("env", []):
                     source = variable.get("valueFrom", {})

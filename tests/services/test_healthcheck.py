@@ -10,35 +10,22 @@ import pytest
 
 from servicekit.healthcheck import local_host, readiness_problem
 
-from processes import Services, clean_environment
+from processes import Services, ask_health
 from waiting import until_blocking
-
-
-def ask(package: str, **settings: object) -> tuple[int, str]:
-    """Return the exit status and the complaint of a health check with these settings in its environment."""
-    variables = {f"{package}_{name}".upper(): str(value) for name, value in settings.items()}
-    done = subprocess.run(
-        [sys.executable, "-c", f"from {package}.healthcheck import main; main()"],
-        env=clean_environment() | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stderr
 
 
 def test_a_server_is_healthy_until_it_drains(services: Services):
     server = services.server("--drain-delay-seconds", "30")
     port = server.grpc_port
-    assert ask("stock_server", grpc_port=port) == (0, "")
+    assert ask_health("stock_server", grpc_port=port) == (0, "")
 
     server.send(signal.SIGTERM)
     server.event("server.drain.started")
     drains = (1, f"stock-server-health: 127.0.0.1:{port}: NOT_SERVING\n")
-    until_blocking(lambda: ask("stock_server", grpc_port=port), lambda answer: answer == drains)
+    until_blocking(lambda: ask_health("stock_server", grpc_port=port), lambda answer: answer == drains)
 
     server.stop(signal.SIGKILL)
-    status, complaint = ask("stock_server", grpc_port=port)
+    status, complaint = ask_health("stock_server", grpc_port=port)
     assert status == 1
     assert complaint.startswith(f"stock-server-health: 127.0.0.1:{port}: UNAVAILABLE")
     assert len(complaint.splitlines()) == 1
@@ -47,10 +34,10 @@ def test_a_server_is_healthy_until_it_drains(services: Services):
 def test_a_client_is_healthy_while_its_metrics_port_answers(services: Services):
     client = services.client("127.0.0.1:1")  # nobody serves there: it tries again for ever
     port = client.metrics_port
-    assert ask("stock_client", metrics_port=port) == (0, "")
+    assert ask_health("stock_client", metrics_port=port) == (0, "")
 
     client.stop()
-    status, complaint = ask("stock_client", metrics_port=port)
+    status, complaint = ask_health("stock_client", metrics_port=port)
     assert status == 1
     assert complaint.startswith(f"stock-client-health: /ready on port {port}: ")
 
@@ -70,7 +57,9 @@ def test_a_client_that_is_refused_is_unhealthy_after_a_time_and_says_why(
     welcome.event("update.processed")
     refused = services.client(server.address, "--ready-within-seconds", "0.2", *client_wants, name="refused")
     port = refused.metrics_port
-    status, complaint = until_blocking(lambda: ask("stock_client", metrics_port=port), lambda answer: answer[0] == 1)
+    status, complaint = until_blocking(
+        lambda: ask_health("stock_client", metrics_port=port), lambda answer: answer[0] == 1
+    )
     assert status == 1
     assert complaint.startswith("stock-client-health: no stream for ")
     assert "at most 0.2 s are allowed" in complaint
@@ -79,7 +68,7 @@ def test_a_client_that_is_refused_is_unhealthy_after_a_time_and_says_why(
     assert refused.metric("stock_client_without_stream_seconds", client="refused") > 0.2
     assert refused.metric("stock_client_stream_ends_total", code=reason.partition(":")[0]) > 0
 
-    assert ask("stock_client", metrics_port=welcome.metrics_port) == (0, "")
+    assert ask_health("stock_client", metrics_port=welcome.metrics_port) == (0, "")
     assert welcome.metric("stock_client_without_stream_seconds", client="welcome") == 0
 
     welcome.stop()

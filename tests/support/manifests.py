@@ -15,7 +15,8 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT = "k8s"
-OVERLAYS = ("k8s/overlays/kind", "k8s/overlays/monitoring-operator")
+TLS = "k8s/overlays/tls"
+OVERLAYS = ("k8s/overlays/kind", "k8s/overlays/monitoring-operator", TLS)
 TARGETS = (DEFAULT, *OVERLAYS)
 WORKLOADS = ("Deployment", "StatefulSet")
 

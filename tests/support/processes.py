@@ -157,7 +157,7 @@ def running_services(folder: Path) -> Iterator[Services]:
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return the environment without the services' settings, so that the tests' own are the only ones."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCK_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "GRPC_VERBOSITY"))}
     return {**kept, **variables}
 
 
@@ -182,3 +182,16 @@ def run_to_end(module: str, *arguments: str, **variables: str) -> subprocess.Com
     return subprocess.run(
         command, capture_output=True, text=True, timeout=START_SECONDS, env=clean_environment(**variables), check=False
     )
+
+
+def ask_health(package: str, **settings: object) -> tuple[int, str]:
+    """Return the exit status and the complaint of a health check with these settings in its environment."""
+    variables = {f"{package}_{name}".upper(): str(value) for name, value in settings.items()}
+    done = subprocess.run(
+        [Path(sys.executable).with_name(f"{package.replace('_', '-')}-health")],
+        env=clean_environment() | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr

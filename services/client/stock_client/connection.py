@@ -11,8 +11,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from flowcontrol import FlowControlClientInterceptor
+from servicekit.tls import Credentials, Reloaded
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
+from stock_client.refusal import explained
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
 from stockservice.stock_pb2_grpc import StockServiceStub
@@ -20,7 +22,9 @@ from stockservice.stock_pb2_grpc import StockServiceStub
 log = structlog.get_logger()
 
 
-def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterceptor) -> grpc.aio.Channel:
+def open_channel(
+    settings: ClientSettings, interceptor: FlowControlClientInterceptor, tls: Credentials | None = None
+) -> grpc.aio.Channel:
     """Return a channel with the window that is set, to all addresses that the server's name resolves to, in turn.
 
     By default grpc asks the resolver again after 30 s at the soonest, and waits up to 120 s to connect again.
@@ -38,7 +42,12 @@ def open_channel(settings: ClientSettings, interceptor: FlowControlClientInterce
         ("grpc.max_reconnect_backoff_ms", backoff_ms),
         ("grpc.enable_http_proxy", 0),  # a container engine may name one to all containers, which knows no host inside
     ]
-    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
+    if settings.tls_server_name is not None:
+        options.append(("grpc.ssl_target_name_override", settings.tls_server_name))
+    credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
+    return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptor.interceptors)
 
 
 async def read_for_ever(
@@ -67,13 +76,18 @@ async def read_for_ever(
         told = reason.retry_after_seconds if isinstance(reason, StreamEndedError) else 0.0
         return min(told, settings.retry_after_max_seconds) + backoff(state)
 
+    files = Reloaded(settings.tls) if settings.tls.named else None
     retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=wait, before_sleep=report)
     async for attempt in retrying:
         updates_before, began_at = reader.updates, time.monotonic()
         with attempt:
+            tls = None if files is None else files.now()
             try:
-                async with open_channel(settings, interceptor) as channel:
+                async with open_channel(settings, interceptor, tls) as channel:
                     await reader.read_one_stream(StockServiceStub(channel))
+            except StreamEndedError as error:
+                error.args = (explained(str(error), settings, tls),)
+                raise
             finally:
                 lasted_seconds = time.monotonic() - began_at
                 if reader.updates > updates_before and lasted_seconds >= settings.backoff_max_seconds:

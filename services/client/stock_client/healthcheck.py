@@ -10,4 +10,5 @@ def main() -> None:
     """Exit with status 0 where the client is ready, else with 1 and the reason; reads the client's own variables."""
     host = setting("STOCK_CLIENT_METRICS_HOST", METRICS_HOST)
     port = setting("STOCK_CLIENT_METRICS_PORT", METRICS_PORT)
-    exit_with_health("stock-client-health", readiness_problem(host, port))
+    certificate, key = setting("STOCK_CLIENT_METRICS_TLS_CERTIFICATE", ""), setting("STOCK_CLIENT_METRICS_TLS_KEY", "")
+    exit_with_health("stock-client-health", readiness_problem(host, port, certificate, key))

@@ -10,6 +10,7 @@ from flowcontrol import FlowControlClientInterceptor
 from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
+from servicekit.metrics_tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
 from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
@@ -33,10 +34,17 @@ async def run(settings: ClientSettings) -> None:
 
     registry = new_registry()
     presence = Presence(settings.ready_within_seconds)
-    metrics = ClientMetrics(registry, settings.name, presence)
-    interceptor = FlowControlClientInterceptor(settings.name, settings.window, registry=registry)
+    name = settings.proven_name
+    metrics = ClientMetrics(registry, name, presence)
+    interceptor = FlowControlClientInterceptor(name, settings.window, registry=registry)
     try:
-        metrics_port = serve_metrics(registry, settings.metrics_host, settings.metrics_port, presence.problem)
+        metrics_port = serve_metrics(
+            registry,
+            settings.metrics_host,
+            settings.metrics_port,
+            presence.problem,
+            metrics_context(settings.metrics_tls),
+        )
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 
@@ -45,7 +53,7 @@ async def run(settings: ClientSettings) -> None:
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "client.start.complete",
-        name=settings.name,
+        name=name,
         server_address=settings.server_address,
         window_bytes=str(settings.window),
         metrics_port=metrics_port,

@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
-from servicekit.settings import ServiceSettings
+from servicekit.peer_name import proven_name
+from servicekit.settings import ServiceSettings, names_of
+from servicekit.tls import TlsFiles, load
 from servicekit.values import Host, Port, Seconds, SomeSeconds, Target
 from stock_client.address import METRICS_HOST, METRICS_PORT
 from stock_client.processing import GRAMMAR, Processing
@@ -36,6 +38,16 @@ class ClientSettings(ServiceSettings):
     server_address: Target = Field(
         "localhost:4444",
         description="HOST:PORT of the server, whose name may resolve to several addresses",
+    )
+    tls_ca: str | None = Field(
+        None, description="file with the authorities to know the server by, in PEM; unset: no TLS"
+    )
+    tls_certificate: str | None = Field(
+        None, description="file with the client's own certificate, and its chain, in PEM, for a server that asks for it"
+    )
+    tls_key: str | None = Field(None, description="file with the key of that certificate, in PEM")
+    tls_server_name: Host | None = Field(
+        None, description="name that the server's certificate must have; unset: the host of the server's address"
     )
     name: str = Field(
         default_factory=default_name,
@@ -94,6 +106,34 @@ class ClientSettings(ServiceSettings):
     def _one_processing(self) -> ClientSettings:
         if self.random_processing_time and self.processing not in ("none", "random"):
             raise ValueError("--random-processing-time and --processing exclude each other")
+        return self
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files of the connection to the server."""
+        fields = ("tls_certificate", "tls_key", "tls_ca")
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_ca, fields, as_client=True)
+
+    @property
+    def all_tls(self) -> tuple[TlsFiles, ...]:
+        """The files of the connection and of the metrics port."""
+        return (self.tls, *super().all_tls)
+
+    @property
+    def proven_name(self) -> str:
+        """The name to go by: the certificate's where there is one, as a server that asks for it does."""
+        presented = load(self.tls).presented
+        if presented is None:
+            return self.name
+        return proven_name(presented.dns, presented.uris, presented.common_names, self.name) or self.name
+
+    @model_validator(mode="after")
+    def _certificate_needs_tls(self) -> ClientSettings:
+        for field in ("tls_certificate", "tls_server_name"):
+            if getattr(self, field) is not None and self.tls_ca is None:
+                raise ValueError(
+                    f"{names_of(type(self), 'tls_ca')}: it is not set, but {field} is; without it is no TLS"
+                )
         return self
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -27,7 +28,8 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
     Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured. A handler may
     yield or write `bytes` in place of a message: it has serialised the message itself, perhaps once for many streams.
     Give a `ledger` to choose its bounds or its clock, a `registry` to have the metrics there, and `on_consumer` to be
-    told when a client becomes held back, stops, or recovers; `thresholds` say when that is.
+    told when a client becomes held back, stops, or recovers; `thresholds` say when that is. `name_of` is asked, with a
+    stream's context and the name that its client declares, for a name that counts instead; None: the declared one does.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         registry: CollectorRegistry | None = None,
         on_consumer: Callable[[ConsumerEvent], None] | None = None,
         thresholds: Thresholds | None = None,
+        name_of: Callable[[Any, str], str | None] | None = None,
     ) -> None:
         self.ledger = Ledger(SendBook) if ledger is None else ledger
+        self._name_of = name_of
         self._watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
         self._handlers: set[asyncio.Task[Any]] = set()
         if registry is not None:
@@ -65,7 +69,7 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         ledger, watch = self.ledger, self._watch
 
         async def measured(request: Any, context: Any) -> None:
-            book = ledger.open(method, identity)
+            book = ledger.open(method, self._named(identity, context))
             book.peer = context.peer()
             watch.ensure_running()
             measured_context = MeasuredContext(context, book, serialize, ledger.clock)
@@ -87,6 +91,10 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         )
         # without a serializer of its own, grpc sends our bytes as they are
         return rebuild(measured, handler.request_deserializer, None)
+
+    def _named(self, identity: Identity, context: Any) -> Identity:
+        name = None if self._name_of is None else self._name_of(context, identity.client)
+        return identity if name is None else replace(identity, client=name)
 
     async def handlers_ended(self) -> None:
         """Return once no handler of any method runs, and all books are closed. To be awaited after `Server.stop`.

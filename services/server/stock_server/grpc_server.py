@@ -9,6 +9,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
+from stock_server.credentials import server_credentials
 from stock_server.service import SERVICE_NAME, StockService
 from stock_server.settings import ServerSettings
 from stockservice.stock_pb2_grpc import add_StockServiceServicer_to_server
@@ -32,7 +33,10 @@ def build(
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{settings.grpc_port}"
     try:
-        port = server.add_insecure_port(address)
+        if settings.tls.named:
+            port = server.add_secure_port(address, server_credentials(settings.tls))
+        else:
+            port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}") from error
     return server, port, health_service

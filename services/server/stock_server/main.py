@@ -10,9 +10,12 @@ from flowcontrol import FlowControlServerInterceptor, Thresholds
 from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
+from servicekit.metrics_tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
+from stock_server.credentials import certified_name
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build, set_health
+from stock_server.handshakes import FailedHandshakes
 from stock_server.metrics import register_metrics
 from stock_server.pace import Pace
 from stock_server.service import StockService
@@ -38,7 +41,9 @@ async def serve(settings: ServerSettings) -> None:
     thresholds = Thresholds(
         held_back_share=settings.held_back_share, stopped_after_seconds=settings.stopped_after_seconds
     )
-    interceptor = FlowControlServerInterceptor(registry=registry, on_consumer=report, thresholds=thresholds)
+    interceptor = FlowControlServerInterceptor(
+        registry=registry, on_consumer=report, thresholds=thresholds, name_of=certified_name
+    )
 
     def new_sources() -> list[StockSource]:
         return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
@@ -53,8 +58,15 @@ async def serve(settings: ServerSettings) -> None:
         open_streams=lambda: service.streams,
         expected_clients=settings.expected_client_list,
     )
+    serving = asyncio.Event()
+
+    def problem() -> str | None:
+        return None if serving.is_set() else "the server takes no streams: it starts, or drains"
+
     try:
-        metrics_port = serve_metrics(registry, settings.host, settings.metrics_port)
+        metrics_port = serve_metrics(
+            registry, settings.host, settings.metrics_port, problem, metrics_context(settings.metrics_tls)
+        )
     except OSError as error:
         exit_for_address(ServerSettings, "host", "metrics_port", error)
 
@@ -63,14 +75,18 @@ async def serve(settings: ServerSettings) -> None:
     except OSError as error:
         exit_for_address(ServerSettings, "host", "grpc_port", error)
 
+    if settings.tls.named:
+        FailedHandshakes(registry).watch()
     await server.start()
     await set_health(health_service, serving=True)
+    serving.set()
     log.info("server.start.complete", grpc_port=grpc_port, metrics_port=metrics_port)
 
     await stop.wait()
 
     log.info("server.drain.started", grace_seconds=settings.grace_seconds)
     await set_health(health_service, serving=False)
+    serving.clear()
     await asyncio.sleep(settings.drain_delay_seconds)
     pace.stop()
     await server.stop(settings.grace_seconds)

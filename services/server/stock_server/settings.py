@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from flowcontrol import is_client_name
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
 from servicekit.settings import ServiceSettings
+from servicekit.tls import TlsFiles
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
 from stock_server.policy import Policy
@@ -40,6 +41,15 @@ class ServerSettings(ServiceSettings):
     host: Host = Field(HOST, description="address to listen on, for gRPC and metrics")
     grpc_port: Port = Field(GRPC_PORT, description="gRPC port, 0 to 65535; 0: any free one")
     metrics_port: Port = Field(METRICS_PORT, description="port of /metrics, 0 to 65535; 0: any free one")
+    tls_certificate: str | None = Field(
+        None, description="file with the certificate of the gRPC port, and its chain, in PEM; unset: no TLS there"
+    )
+    tls_key: str | None = Field(None, description="file with the key of that certificate, in PEM")
+    tls_client_ca: str | None = Field(
+        None,
+        description="file with the authorities of clients' certificates, in PEM; set: only clients that have one may "
+        "connect, and go by the name in it",
+    )
     initial_delay_seconds: Seconds = Field(0.0, description="seconds before the first update of a stream, 0 or more")
     update_interval_seconds: Seconds = Field(
         0.1, description="seconds between two updates, 0 or more; 0: as fast as it goes"
@@ -120,6 +130,17 @@ class ServerSettings(ServiceSettings):
             if name not in set(Policy):
                 raise ValueError(f"no such policy: '{name}'")
         return text
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files of the gRPC port."""
+        fields = ("tls_certificate", "tls_key", "tls_client_ca")
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca, fields)
+
+    @property
+    def all_tls(self) -> tuple[TlsFiles, ...]:
+        """The files of all ports."""
+        return (self.tls, *super().all_tls)
 
     @property
     def ticker_list(self) -> list[str]:

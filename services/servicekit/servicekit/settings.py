@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, NoReturn, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from servicekit.errors import exit_with
+from servicekit.tls import TlsFileError, TlsFiles, load
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
@@ -65,6 +66,33 @@ class ServiceSettings(CommandSettings):
 
     log_level: LogLevel = Field("info", description="least level that is logged: debug, info, warning or error")
     log_format: LogFormat = Field("auto", description="json, text, or auto: text on a terminal, else json")
+    metrics_tls_certificate: str | None = Field(
+        None, description="file with the certificate of the metrics port, and its chain, in PEM; unset: no TLS there"
+    )
+    metrics_tls_key: str | None = Field(None, description="file with the key of that certificate, in PEM")
+    metrics_tls_client_ca: str | None = Field(
+        None, description="file with the authorities whose certificates may scrape, in PEM; unset: whoever connects may"
+    )
+
+    @property
+    def metrics_tls(self) -> TlsFiles:
+        """The files of the metrics port."""
+        fields = ("metrics_tls_certificate", "metrics_tls_key", "metrics_tls_client_ca")
+        return TlsFiles(self.metrics_tls_certificate, self.metrics_tls_key, self.metrics_tls_client_ca, fields)
+
+    @property
+    def all_tls(self) -> tuple[TlsFiles, ...]:
+        """The files of all ports and connections."""
+        return (self.metrics_tls,)
+
+    @model_validator(mode="after")
+    def _have_usable_files(self) -> ServiceSettings:
+        for files in self.all_tls:
+            try:
+                load(files)
+            except TlsFileError as error:
+                raise ValueError(f"{names_of(type(self), error.field)}: {error}") from None
+        return self
 
 
 LONGEST_SHOWN = 200

@@ -1,0 +1,1 @@
+"""Development certificates: an authority of one's own, and what it signs."""
