@@ -79,7 +79,8 @@ class Verdict:
 
     def print_table(self, console: Console) -> None:
         """Print a row for each claim."""
-        table = Table(title=f"Verdict for a window of {self.window_bytes:,} bytes", title_justify="left")
+        window = f" for a window of {self.window_bytes:,} bytes" if self.window_bytes else ""
+        table = Table(title=f"Verdict{window}", title_justify="left")
         for column, justify in (("act", "left"), ("claim", "left"), ("measured", "right"), ("expected", "right")):
             table.add_column(column, justify=justify)  # type: ignore[arg-type]
         table.add_column("")

@@ -44,6 +44,13 @@ class Role:
     """Takes the client, the seconds to judge, and how many updates a second the server offers."""
 
 
+def of_another_state(client: Observed) -> ActVerdict:
+    """Return the verdict on a client that has no open stream, or none that both ends know: one claim that fails."""
+    state = client.state.name.lower().replace("_", " ")
+    claim = Claim(f"has an open stream: {client.words}", state, "keeping up or held back", passed=False)
+    return _verdict(client, [claim])
+
+
 def fast_readiness(client: Observed, seconds: float) -> Readiness:
     """Return how much there is of the seconds, and of as many before them.
 
@@ -149,7 +156,9 @@ def _nothing_lost(client: Observed) -> list[Claim]:
 
 
 def _blocked_share(client: Observed) -> float:
-    return client.grown("blocked_seconds") / client.span_seconds if client.span_seconds else math.nan
+    # from scrape to scrape: a late one would make a short span shorter, or longer
+    seconds = client.grown("blocked_at")
+    return client.grown("blocked_seconds") / seconds if seconds else math.nan
 
 
 def _verdict(client: Observed, claims: list[Claim]) -> ActVerdict:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -63,27 +65,33 @@ class Grafana:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._address = str(http.base_url.copy_with(username=None, password=None)).rstrip("/")
+        self.address = str(http.base_url.copy_with(username=None, password=None)).rstrip("/")
+        """Without the login that it may hold."""
         self._no_pictures: dict[bytes, str] | None = None
+
+    async def now(self) -> float:
+        """Return Grafana's own time, in whole seconds of the Unix clock. Raises GrafanaError: it is no Grafana."""
+        health = await self._get("api/health")
+        if not isinstance(_json(health), dict) or "database" not in _json(health):
+            raise GrafanaError(f"what answers at {self.address} is no Grafana: HTTP {health.status_code}")
+        date = health.headers.get("date")
+        return parsedate_to_datetime(date).timestamp() if date else time.time()
 
     async def dashboard(self, uid: str) -> Dashboard:
         """Return a dashboard. Raises GrafanaError where it is not there, or Grafana wants a login."""
-        health = await self._get("api/health")
-        if not isinstance(_json(health), dict) or "database" not in _json(health):
-            raise GrafanaError(f"what answers at {self._address} is no Grafana: HTTP {health.status_code}")
         answer = await self._get(f"api/dashboards/uid/{uid}")
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise GrafanaError(f"Grafana at {self._address} has no dashboard {uid}")
+            raise GrafanaError(f"Grafana at {self.address} has no dashboard {uid}")
         body = self._content(answer)
         try:
             return _dashboard(uid, body["dashboard"])
         except (KeyError, TypeError):
-            raise GrafanaError(f"what Grafana at {self._address} says of dashboard {uid} is not understood") from None
+            raise GrafanaError(f"what Grafana at {self.address} says of dashboard {uid} is not understood") from None
 
     async def check_renderer(self) -> None:
         """Raise GrafanaError where Grafana knows no image renderer."""
         if self._content(await self._get("api/frontend/settings")).get("rendererAvailable") is False:
-            raise GrafanaError(f"Grafana at {self._address} has no image renderer: its setting rendering.server_url")
+            raise GrafanaError(f"Grafana at {self.address} has no image renderer: its setting rendering.server_url")
 
     async def dashboard_picture(self, dashboard: Dashboard, width: int, height: int, parameters: Parameters) -> bytes:
         """Return a dashboard as PNG, without menus. Raises GrafanaError."""
@@ -102,20 +110,20 @@ class Grafana:
         self._refuse_login(answer)
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise GrafanaError(
-                f"Grafana at {self._address} could not render {path} (HTTP {answer.status_code}): its image renderer "
+                f"Grafana at {self.address} could not render {path} (HTTP {answer.status_code}): its image renderer "
                 "does not answer, shares no token with it, or took too long; Grafana's log tells which"
             )
         if answer.status_code != httpx.codes.OK or answer.headers.get("content-type") != "image/png":
             kind = answer.headers.get("content-type", "nothing")
             raise GrafanaError(
-                f"Grafana at {self._address} answers with {kind}, not a picture, for {path}: HTTP {answer.status_code}"
+                f"Grafana at {self.address} answers with {kind}, not a picture, for {path}: HTTP {answer.status_code}"
             )
         name = (await self._known_no_pictures()).get(answer.content)
         if name is not None:
-            raise GrafanaError(f"Grafana at {self._address} has no picture of {path}, but shows its {name}.png")
+            raise GrafanaError(f"Grafana at {self.address} has no picture of {path}, but shows its {name}.png")
         problem = _problem(answer.content, width, height)
         if problem:
-            raise GrafanaError(f"what Grafana at {self._address} rendered for {path} is {problem}")
+            raise GrafanaError(f"what Grafana at {self.address} rendered for {path} is {problem}")
         return answer.content
 
     async def _known_no_pictures(self) -> Mapping[bytes, str]:
@@ -132,7 +140,7 @@ class Grafana:
         body = _json(answer)
         if answer.status_code != httpx.codes.OK or not isinstance(body, dict):
             reason = body.get("message", "") if isinstance(body, dict) else ""
-            raise GrafanaError(f"Grafana at {self._address} answers HTTP {answer.status_code} {reason}".rstrip())
+            raise GrafanaError(f"Grafana at {self.address} answers HTTP {answer.status_code} {reason}".rstrip())
         return body
 
     def _refuse_login(self, answer: httpx.Response) -> None:
@@ -141,7 +149,7 @@ class Grafana:
             body = _json(answer)
             reason = f" ({body['message']})" if isinstance(body, dict) and "message" in body else ""
             raise GrafanaError(
-                f"Grafana at {self._address} wants a login{reason}: set LAB_SNAPSHOT_GRAFANA_USER and "
+                f"Grafana at {self.address} wants a login{reason}: set LAB_SNAPSHOT_GRAFANA_USER and "
                 "LAB_SNAPSHOT_GRAFANA_PASSWORD, or LAB_SNAPSHOT_GRAFANA_TOKEN"
             )
 
@@ -149,9 +157,9 @@ class Grafana:
         try:
             return await self._http.get(path, params=list(fields), timeout=seconds)
         except httpx.TimeoutException:
-            raise GrafanaError(f"Grafana at {self._address} has not answered {path} in {seconds:g} s") from None
+            raise GrafanaError(f"Grafana at {self.address} has not answered {path} in {seconds:g} s") from None
         except httpx.TransportError as error:
-            raise GrafanaError(f"Grafana does not answer at {self._address}: {error}") from None
+            raise GrafanaError(f"Grafana does not answer at {self.address}: {error}") from None
 
 
 def _json(answer: httpx.Response) -> Any:

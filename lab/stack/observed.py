@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.stack.prometheus import Points, Prometheus
-
-HELD_BACK_CODE = 2
-"""From this value of `client:flowcontrol_state:code` on a client is held back: 2 held back, 3 stopped."""
+from lab.stack.states import STATE, State
 
 # The recorded ones are defined in obs/prometheus/rules.
 FIGURES = {
-    "state": "client:flowcontrol_state:code",
+    "state": STATE,
     "in_flight": "client:flowcontrol_in_flight_messages:sum",
     "in_flight_bytes": "client:flowcontrol_in_flight_bytes:sum",
     "window_bytes": "client:flowcontrol_window_bytes:sum",
@@ -34,6 +32,7 @@ FIGURES = {
     ),
     # counted, so that a span shorter than the recorded rate's minute can be judged
     "blocked_seconds": "sum by (client) (flowcontrol_server_write_blocked_seconds_total)",
+    "blocked_at": "max by (client) (timestamp(flowcontrol_server_write_blocked_seconds_total))",
 }
 """Names of the figures, and what Prometheus is asked for them."""
 
@@ -51,25 +50,39 @@ class Moment:
 
 @dataclass(frozen=True)
 class Observed:
-    """A client on the streams that it has open now: from the last time on that one was opened."""
+    """A client on the streams that it has open now: from the last time on that one was opened, to the end."""
 
     name: str
+    state: State
+    """At the end."""
     moments: Sequence[Moment]
 
     @classmethod
-    def of(cls, name: str, figures: Mapping[str, Points]) -> Observed | None:
-        """Return a client by what has been recorded of it; None if it has no stream now that both ends know."""
+    def of(cls, name: str, figures: Mapping[str, Points], since_seconds: float) -> Observed:
+        """Return a client by what has been recorded of it; what is older than `since_seconds` is not how it is now."""
         times = sorted(set().union(*figures.values()))
         moments = [
             Moment(at, {figure: points[at] for figure, points in figures.items() if at in points}) for at in times
         ]
-        if not moments or math.isnan(moments[-1]["in_flight"]) or not moments[-1]["state"]:
-            return None
+        if not moments or moments[-1].at_seconds < since_seconds:
+            moments.append(Moment(since_seconds, {}))
         began, streams = 0, moments[0]["streams"]
         for number, moment in enumerate(moments):
             if not math.isnan(moment["streams"]) and moment["streams"] != streams:
                 began, streams = number, moment["streams"]
-        return cls(name, moments[began:])
+        return cls(name, State.of(moments[-1]["state"]), moments[began:])
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it has an open stream that both ends know now."""
+        return self.state.has_stream and not math.isnan(self.last("in_flight"))
+
+    @property
+    def words(self) -> str:
+        """How it is, for a person."""
+        if self.state.has_stream and not self.is_comparable:
+            return f"{self.state.words}, by the server alone: both ends do not mean the same streams"
+        return self.state.words
 
     @property
     def span_seconds(self) -> float:
@@ -95,27 +108,32 @@ class Observed:
     def newest(self, seconds: float) -> Observed:
         """Return the last so many seconds of it."""
         since = self.moments[-1].at_seconds - seconds
-        return Observed(self.name, [m for m in self.moments if m.at_seconds >= since])
+        return replace(self, moments=[m for m in self.moments if m.at_seconds >= since])
 
     def since_held_back(self) -> Observed | None:
-        """Return it from when it was first held back on; None if it never was."""
+        """Return it from when it is held back, without a break; None if it is not. What is not known is no break."""
+        since: int | None = None
         for number, moment in enumerate(self.moments):
-            if moment["state"] >= HELD_BACK_CODE:
-                return Observed(self.name, self.moments[number:])
-        return None
+            state = State.of(moment["state"])
+            if state.is_held_back and since is None:
+                since = number
+            elif state is State.KEEPING_UP:
+                since = None
+        return None if since is None else replace(self, moments=self.moments[since:])
 
 
 async def observe(prometheus: Prometheus, seconds: float, step_seconds: float) -> list[Observed]:
-    """Return the clients with an open stream that both ends know, by name, over the last `seconds`.
-
-    Raises PrometheusError.
-    """
+    """Return the clients that anything is known of, by name, over the last `seconds`. Raises PrometheusError."""
     now = await prometheus.now()
     clients = await prometheus.by_client(FIGURES, now - seconds, now, step_seconds)
-    observed = [Observed.of(name, figures) for name, figures in sorted(clients.items()) if name]
-    return [client for client in observed if client is not None]
+    return [Observed.of(name, figures, now - step_seconds) for name, figures in sorted(clients.items()) if name]
 
 
 def named(clients: Sequence[Observed], name: str) -> list[Observed]:
-    """Return the clients of that name, alone or followed by '-' and more: the replicas of a service."""
-    return [client for client in clients if client.name == name or client.name.startswith(f"{name}-")]
+    """Return the clients of that name, alone or followed by '-' and more: the replicas of a service.
+
+    One that has gone counts only where none is left: replicas come and go.
+    """
+    found = [client for client in clients if client.name == name or client.name.startswith(f"{name}-")]
+    here = [client for client in found if client.state is not State.GONE]
+    return here or found

@@ -24,7 +24,16 @@ class Prometheus:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._address = str(http.base_url.copy_with(username=None, password=None)).rstrip("/")
+        self.address = str(http.base_url.copy_with(username=None, password=None)).rstrip("/")
+        """Without the login that it may hold."""
+
+    async def check_records(self, name: str) -> None:
+        """Raise PrometheusError where no rule records `name`: it is then another Prometheus than was meant."""
+        groups = (await self._ask("rules", {"type": "record"}, method="GET"))["groups"]
+        if not any(rule["name"] == name for group in groups for rule in group["rules"]):
+            raise PrometheusError(
+                f"Prometheus at {self.address} is not the stack's: no rule of it records {name} (obs/prometheus/rules)"
+            )
 
     async def now(self) -> float:
         """Return Prometheus' own time, in seconds of the Unix clock. Raises PrometheusError."""
@@ -45,19 +54,24 @@ class Prometheus:
                 clients.setdefault(series["metric"].get("client", ""), {})[name] = points
         return clients
 
-    async def _ask(self, path: str, fields: Mapping[str, Any]) -> Any:
+    async def _ask(self, path: str, fields: Mapping[str, Any], method: str = "POST") -> Any:
+        # posted, for a query may be longer than an address may be
+        data, params = (dict(fields), None) if method == "POST" else (None, dict(fields))
         try:
-            answer = await self._http.post(f"api/v1/{path}", data=dict(fields), timeout=ANSWER_SECONDS)
+            answer = await self._http.request(
+                method, f"api/v1/{path}", data=data, params=params, timeout=ANSWER_SECONDS
+            )
         except httpx.TimeoutException:
-            raise PrometheusError(f"Prometheus at {self._address} has not answered in {ANSWER_SECONDS:g} s") from None
+            raise PrometheusError(f"Prometheus at {self.address} has not answered in {ANSWER_SECONDS:g} s") from None
         except httpx.TransportError as error:
-            raise PrometheusError(f"Prometheus does not answer at {self._address}: {error}") from None
+            raise PrometheusError(f"Prometheus does not answer at {self.address}: {error}") from None
         try:
             body = answer.json()
         except ValueError:
             body = None
         if not isinstance(body, dict) or body.get("status") not in ("success", "error"):
-            raise PrometheusError(f"what answers at {self._address} is no Prometheus: HTTP {answer.status_code}")
+            raise PrometheusError(f"what answers at {self.address} is no Prometheus: HTTP {answer.status_code}")
         if body["status"] == "error":
-            raise PrometheusError(f"Prometheus at {self._address} refuses {fields['query']}: {body.get('error')}")
+            asked = fields.get("query", path)
+            raise PrometheusError(f"Prometheus at {self.address} refuses {asked}: {body.get('error')}")
         return body["data"]

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from flowcontrol import DEFAULT_WINDOW_BYTES
 from lab.console import Bar, new_console
+from lab.stack.address import Address
 from lab.stack.compose import ComposeError, Stack, port_near
 from lab.stack.expectations import (
     MEASURING_ERROR_UPDATES,
@@ -95,6 +96,7 @@ async def run(settings: ScenarioSettings, console: Console) -> Verdict:
             "STOCK_SERVER_INITIAL_DELAY_SECONDS": "0",
             "STOCK_SERVER_PADDING_BYTES": "0",
             "STOCK_SERVER_TICKERS": "AAPL",
+            "STOCK_SERVER_EXPECTED_CLIENTS": SERVICES[settings.experiment],
             "STOCK_SERVER_POLICY": "pause",
             "STOCK_CLIENT_POLICY": "pause",
             "SLOW_CLIENT_POLICY": "pause",
@@ -133,12 +135,14 @@ async def watch(prometheus_url: str, settings: ScenarioSettings, bar: Bar) -> Ob
             seen = await observe(Prometheus(http), settings.seconds + CLIENT_WITHIN_SECONDS, step)
             clients = named(seen, SERVICES[settings.experiment])
             waited = time.monotonic() - began_at
-            if clients and clients[0].span_seconds >= settings.seconds:
-                return clients[0].newest(settings.seconds)
-            if waited > settings.seconds + CLIENT_WITHIN_SECONDS or (not clients and waited > CLIENT_WITHIN_SECONDS):
-                raise PrometheusError(f"Prometheus at {prometheus_url} has not seen the client for long enough")
-            if clients:
-                bar.show(clients[0].span_seconds / settings.seconds, _as_it_stands(clients[0], settings))
+            streams = [client for client in clients if client.is_comparable]
+            if streams and streams[0].span_seconds >= settings.seconds:
+                return streams[0].newest(settings.seconds)
+            if waited > settings.seconds + CLIENT_WITHIN_SECONDS or (not streams and waited > CLIENT_WITHIN_SECONDS):
+                last = f"; {clients[0].name} is {clients[0].words}" if clients else ""
+                raise PrometheusError(f"Prometheus at {prometheus_url} has not seen the client for long enough{last}")
+            if streams:
+                bar.show(streams[0].span_seconds / settings.seconds, _as_it_stands(streams[0], settings))
             await asyncio.sleep(1.0)
 
 
@@ -177,8 +181,6 @@ def _as_it_stands(client: Observed, settings: ScenarioSettings) -> str:
 
 async def _snapshot(grafana_url: str, client: Observed, folder: Path, console: Console) -> None:
     began, ended = client.moments[0].at_seconds, client.moments[-1].at_seconds
-    settings = SnapshotSettings(
-        grafana_url=grafana_url, from_time=f"{began * 1000:.0f}", to_time=f"{ended * 1000:.0f}", out=folder
-    )
-    for path in await snapshot(settings, console):
+    settings = SnapshotSettings(from_time=f"{began * 1000:.0f}", to_time=f"{ended * 1000:.0f}", out=folder)
+    for path in await snapshot(settings, Address(grafana_url, "it is the experiment's", given=True), console):
         console.print(str(path), highlight=False, soft_wrap=True)

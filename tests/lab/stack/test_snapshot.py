@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,11 +173,40 @@ def test_it_passes_on_what_is_to_be_shown(grafana: Grafana, tmp_path: Path):
     choice = ["--from", "now-1h", "--to", "now-5m", "--theme", "dark", "--width", "1600", "--height", "900"]
     main(["--grafana-url", grafana.url, "--out", str(tmp_path), *choice, "--client", "a", "--client", "b"])
     rendered = {path: query for path, query in grafana.asked if path.startswith("/render/")}
-    shown = {"from": ["now-1h"], "to": ["now-5m"], "theme": ["dark"], "var-client": ["a", "b"], "timeout": ["60"]}
+    shown = {"theme": ["dark"], "var-client": ["a", "b"], "timeout": ["60"]}
+    shown |= {name: rendered["/render/d/backpressure/-"][name] for name in ("from", "to")}
     assert rendered["/render/d/backpressure/-"] == {**shown, "width": ["1600"], "height": ["900"], "kiosk": ["true"]}
     assert rendered["/render/d-solo/backpressure/-"].items() >= shown.items()
     panels = [query["panelId"] for path, query in grafana.asked if path == "/render/d-solo/backpressure/-"]
     assert sorted(panels) == [["1"], ["3"]]
+
+
+def test_all_pictures_show_the_same_minutes(grafana: Grafana, tmp_path: Path):
+    def slowly(query: dict[str, list[str]]) -> Answer:
+        time.sleep(1.1)  # by then, now is another second
+        return asked_for(query)
+
+    grafana.render = slowly
+    began = int(time.time())
+    main(["--grafana-url", grafana.url, "--out", str(tmp_path), "--from", "now-1h", "--to", "now-5m"])
+    ranges = {(query["from"][0], query["to"][0]) for path, query in grafana.asked if path.startswith("/render/")}
+    ((first, last),) = ranges
+    assert int(last) - int(first) == 55 * 60 * 1000
+    assert began - 1 <= int(last) / 1000 + 300 <= time.time()
+
+
+def test_minutes_that_are_told_are_shown_as_they_are(grafana: Grafana, tmp_path: Path):
+    told = ("--from", "1700000000000", "--to", "1700000300000")
+    main(["--grafana-url", grafana.url, "--out", str(tmp_path), "--no-panels", *told])
+    (query,) = [query for path, query in grafana.asked if path.startswith("/render/")]
+    assert (query["from"], query["to"]) == (["1700000000000"], ["1700000300000"])
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "now-5x", "now/d", "2026-01-01"])
+def test_what_is_no_moment_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], moment: str):
+    line = refusal(capsys, tmp_path, "http://127.0.0.1:1", "--from", moment)
+    assert line.startswith("--from")
+    assert "now-5m" in line
 
 
 def test_panels_can_be_left_out(grafana: Grafana, tmp_path: Path):

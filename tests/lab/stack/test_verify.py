@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from processes import clean_environment, free_port
+from prometheus_tools import running_prometheus
 from waiting import until_blocking
 
 SPAN_SECONDS = "5"
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     lab = [sys.executable, "-m", "lab", "verify", *arguments]
-    return subprocess.Popen(
-        lab, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(PYTHONUNBUFFERED="1")
-    )
+    environment = clean_environment(PYTHONUNBUFFERED="1", **variables)
+    return subprocess.Popen(lab, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def verify(url: str, out: Path, *arguments: str) -> tuple[int, str, str]:
@@ -68,8 +68,7 @@ def test_a_client_that_is_not_there_ends_in_one_line(watched: Any, tmp_path: Pat
     status, _, errors = verify(watched.prometheus_url, tmp_path, "--slow", "other", "--timeout-seconds", "1")
     assert status == 2
     assert errors == (
-        "lab verify: Prometheus knows no client other or other-* with an open stream, but client-0, slow-client-0; "
-        "see lab verify --help\n"
+        "lab verify: Prometheus knows no client other or other-*, but client-0, slow-client-0; see lab verify --help\n"
     )
 
 
@@ -85,6 +84,27 @@ def test_what_is_no_prometheus_ends_in_one_line(watched: Any, tmp_path: Path):
     status, _, errors = verify(watched.server_metrics_url, tmp_path)
     assert status == 2
     assert errors.startswith(f"lab verify: what answers at {watched.server_metrics_url} is no Prometheus: HTTP ")
+
+
+def test_another_prometheus_is_not_taken_for_the_stacks(tmp_path: Path):
+    with running_prometheus(tmp_path, "global: {scrape_interval: 1s}\n") as other:
+        status, output, errors = verify(other.url, tmp_path)
+    assert (status, output) == (2, "")
+    assert errors == (
+        f"lab verify: Prometheus at {other.url} is not the stack's: no rule of it records "
+        "client:flowcontrol_state:code (obs/prometheus/rules); --prometheus-url (LAB_VERIFY_PROMETHEUS_URL) names it\n"
+    )
+
+
+def test_unless_told_it_asks_where_the_stacks_setting_says(tmp_path: Path):
+    port = free_port()
+    process = start("--out", str(tmp_path), PATH=str(tmp_path), PROMETHEUS_PORT=str(port))
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert errors.startswith(f"lab verify: Prometheus does not answer at http://127.0.0.1:{port}: ")
+    assert errors.endswith(
+        f"; PROMETHEUS_PORT={port} names it, --prometheus-url (LAB_VERIFY_PROMETHEUS_URL) names another\n"
+    )
 
 
 def test_a_login_in_the_address_is_not_shown(tmp_path: Path):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lab.stack.expectations import judge_fast, judge_slow, offered_per_second, slow_readiness
-from lab.stack.observed import Observed
+from lab.stack.expectations import FAST, SLOW, judge_fast, judge_slow, offered_per_second, slow_readiness
+from lab.stack.observed import Observed, named
+from lab.stack.states import State
+from lab.stack.verify import judge
 
 SECONDS = 60
 STEADY = {
@@ -18,7 +21,7 @@ STEADY = {
 def observed(seconds: int = 2 * SECONDS, **per_second: float) -> dict[str, dict[float, float]]:
     """Return what is recorded each second of a client whose counts grow so much in a second."""
     times = [float(second) for second in range(seconds + 1)]
-    counts = {figure: {at: at * rate for at in times} for figure, rate in per_second.items()}
+    counts = {figure: {at: at * rate for at in times} for figure, rate in (per_second | {"blocked_at": 1}).items()}
     return {figure: dict.fromkeys(times, value) for figure, value in STEADY.items()} | counts
 
 
@@ -32,10 +35,8 @@ def slow() -> dict[str, Any]:
     return figures | {figure: dict.fromkeys(figures["state"], value) for figure, value in everywhere.items()}
 
 
-def client(figures: dict[str, Any]) -> Observed:
-    seen = Observed.of("client", figures)
-    assert seen is not None
-    return seen
+def client(figures: dict[str, Any], now: float = 2.0 * SECONDS) -> Observed:
+    return Observed.of("client", figures, now)
 
 
 def failing(judge: Any, figures: dict[str, Any]) -> list[str]:
@@ -110,10 +111,58 @@ def test_a_scrape_that_failed_does_not_end_the_stream():
     assert client(figures).span_seconds == 120
 
 
-@pytest.mark.parametrize(("figure", "value"), [("in_flight", None), ("state", 0.0)])
-def test_a_client_that_is_gone_is_not_seen(figure: str, value: Any):
-    changed = None if value is None else {2.0 * SECONDS: value}
-    assert Observed.of("client", _change(fast(), figure, changed)) is None
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0.0, "gone: "),
+        (4.0, "working off an ended stream: "),
+        (5.0, "without a stream: "),
+        (6.0, "not known: "),
+        (7.0, "not known: "),  # of rules that are newer than this program
+    ],
+)
+def test_a_client_without_an_open_stream_is_what_it_is_and_fails(code: float, words: str):
+    seen = client(_change(slow(), "state", {2.0 * SECONDS: code}))
+    verdict = judge([seen], {"client": SLOW}, SECONDS)
+    assert not seen.is_comparable
+    assert not verdict.passed
+    ((claim,),) = [act.claims for act in verdict.acts]
+    assert claim.claim.startswith(f"has an open stream: {words}")
+    assert verdict.window_bytes == 65_535
+
+
+def test_a_client_of_which_both_ends_do_not_mean_the_same_stream_fails():
+    figures = fast()
+    del figures["in_flight"][2.0 * SECONDS]
+    seen = client(figures)
+    assert "both ends do not mean the same streams" in seen.words
+    assert not judge([seen], {"client": FAST}, SECONDS).passed
+
+
+def test_what_was_recorded_a_while_ago_is_not_how_it_is():
+    """Both ends, or Prometheus' rules, have told nothing for ten seconds: it kept up, and now nobody knows."""
+    seen = client(fast(), now=2.0 * SECONDS + 10)
+    assert seen.state is State.NOT_KNOWN
+    assert not judge([seen], {"client": FAST}, SECONDS).passed
+
+
+def test_a_replica_that_has_gone_counts_only_where_none_is_left():
+    gone = replace(client(fast()), name="client-1", state=State.GONE)
+    here = replace(client(fast()), name="client-2")
+    assert named([gone, here], "client") == [here]
+    assert named([gone], "client") == [gone]
+
+
+def test_held_back_ends_where_it_kept_up_and_not_where_nothing_is_known():
+    freed = _change(slow(), "state", dict.fromkeys(range(50, 80), 1.0))
+    held = client(freed).since_held_back()
+    assert held is not None
+    assert held.span_seconds == 2 * SECONDS - 80
+    unknown = client(_change(slow(), "state", dict.fromkeys(range(50, 80), 6.0))).since_held_back()
+    assert unknown is not None
+    assert unknown.span_seconds == 2 * SECONDS
+    free_now = client(_change(slow(), "state", dict.fromkeys(range(110, 121), 1.0)))
+    assert free_now.since_held_back() is None
 
 
 def test_it_says_what_it_waits_for():
