@@ -45,7 +45,11 @@ if [ -n "$(unwell renderer)" ] || [ -z "$($COMPOSE ps --all --quiet renderer 2>/
   fi
 fi
 
-echo "make up: not everything runs" >&2
-unwell $SERVICES >&2
-echo "  $COMPOSE logs SERVICE tells more; make down stops everything" >&2
+reasons=$(unwell $SERVICES)
+if [ -n "$reasons" ]; then
+  printf 'make up: not everything runs\n%s\n' "$reasons" >&2
+  echo "  $COMPOSE logs SERVICE tells more; make down stops everything" >&2
+else
+  echo "make up: not everything runs, for the reason that Compose gives above" >&2
+fi
 exit 1
