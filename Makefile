@@ -46,14 +46,15 @@ client-random-processing-time: compose-answers ## Run a client that takes 1, 2 o
 	@$(COMPOSE) up --no-deps slow-client
 
 obs: compose-answers ## Run Prometheus, Grafana and its renderer in the background, and print the addresses
-	@$(COMPOSE) up --detach --wait prometheus grafana renderer
+	@COMPOSE='$(COMPOSE)' SERVICES='prometheus grafana renderer' scripts/up.sh
 	@$(addresses)
 
 obs-stop: compose-answers ## Stop Prometheus, Grafana and its renderer; Prometheus' data stays
 	@$(COMPOSE) rm --stop --force prometheus grafana renderer renderer-token
 
-addresses = for at in grafana:3000 prometheus:9090; do \
-	  address=$$($(COMPOSE) port $${at%:*} $${at\#*:} 2>/dev/null) && printf '  %-12s http://%s\n' $${at%:*} $$address; \
+addresses = for at in grafana:3000:d/backpressure prometheus:9090:; do \
+	  service=$${at%%:*} path=$${at\#\#*:} port=$${at\#*:}; \
+	  address=$$($(COMPOSE) port $$service $${port%:*} 2>/dev/null) && printf '  %-12s http://%s/%s\n' $$service $$address $$path; \
 	done; true
 
 compose-answers:

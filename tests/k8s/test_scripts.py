@@ -115,6 +115,18 @@ def test_kind_up_loads_the_images_that_its_overlay_names_and_waits_for_everythin
     assert all("--context kind-backpressure" in call for call in calls if call.startswith("kubectl"))
 
 
+def test_kind_up_goes_on_without_a_renderer_and_not_without_grafana(machine: Machine) -> None:
+    machine.has("docker")
+    machine.has("kind")
+    machine.has("kubectl", '[[ "$*" != *"rollout status deployment/renderer"* ]]')
+    result = machine.run("kind_up.sh")
+    assert result.returncode == 0, result.stderr
+    assert "the renderer does not run, so Grafana makes no pictures" in result.stdout
+
+    machine.has("kubectl", '[[ "$*" != *"rollout status deployment/grafana"* ]]')
+    assert machine.run("kind_up.sh").returncode != 0
+
+
 def test_the_smoke_test_says_that_it_needs_a_cluster(machine: Machine) -> None:
     machine.has("curl")
     machine.has("kubectl", "exit 1")
