@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
+from flowcontrol import SharedMessage
+from flowcontrol.serializer import Serializer
+from stock_server import feed
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
@@ -14,32 +18,28 @@ BEATS = 30
 GET_UPDATES = "/stockservice.StockService/GetUpdates"
 
 
-class CountedUpdate:
-    """An update that knows how often it is serialised."""
+class CountedMessage(SharedMessage):
+    """A message that knows how often it is serialised."""
 
-    def __init__(self, update: StockUpdate) -> None:
-        self._update = update
+    made: ClassVar[list[CountedMessage]] = []
+
+    def __init__(self, message: StockUpdate) -> None:
+        super().__init__(message)
         self.serialised = 0
+        self.made.append(self)
 
-    def SerializeToString(self) -> bytes:
-        self.serialised += 1
-        return self._update.SerializeToString()
+    def serialized(self, serialize: Serializer) -> bytes:
+        def counting(message: StockUpdate) -> bytes:
+            self.serialised += 1
+            return serialize(message)
 
-
-class CountingSource(StockSource):
-    """Keeps the updates it has made."""
-
-    def __init__(self, ticker: str) -> None:
-        super().__init__(ticker, padding_bytes=50)
-        self.made: list[CountedUpdate] = []
-
-    def next(self) -> CountedUpdate:
-        self.made.append(CountedUpdate(super().next()))
-        return self.made[-1]
+        return super().serialized(counting)
 
 
-async def test_a_hundred_streams_get_byte_identical_updates_that_were_serialised_once(opener):
-    sources = [CountingSource("AAPL"), CountingSource("MSFT")]
+async def test_a_hundred_streams_get_byte_identical_updates_that_were_serialised_once(opener, monkeypatch):
+    monkeypatch.setattr(feed, "SharedMessage", CountedMessage)
+    monkeypatch.setattr(CountedMessage, "made", [])
+    sources = [StockSource("AAPL", padding_bytes=50), StockSource("MSFT", padding_bytes=50)]
     market = await opener.market(policy="drop-oldest", new_sources=lambda: sources)
     channel = opener.channel(market, window_bytes=65_535)
     calls = [channel.unary_stream(GET_UPDATES)(b"") for _ in range(STREAMS)]
@@ -53,8 +53,7 @@ async def test_a_hundred_streams_get_byte_identical_updates_that_were_serialised
     assert len(set(streams)) == 1, "byte for byte the same"
     updates = [StockUpdate.FromString(data) for data in streams[0]]
     assert [(u.ticker, u.sequence) for u in updates] == [(t, n + 1) for n in range(BEATS) for t in ("AAPL", "MSFT")]
-    for source in sources:
-        assert [update.serialised for update in source.made] == [1] * BEATS
+    assert [message.serialised for message in CountedMessage.made] == [1] * 2 * BEATS
     books = market.ledger.open_books()
     assert {(book.produced, book.dropped, book.waiting) for book in books} == {(2 * BEATS, 0, 0)}
     for call in calls:

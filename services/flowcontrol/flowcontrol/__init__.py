@@ -3,12 +3,14 @@
 from flowcontrol.book import Book, ReceiveBook, SendBook
 from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
 from flowcontrol.client import FlowControlClientInterceptor
+from flowcontrol.collector import LedgerCollector
 from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
-from flowcontrol.context import MeasuredContext
 from flowcontrol.identity import Identity, is_client_name
 from flowcontrol.ledger import Account, Ledger, Statement
-from flowcontrol.metrics import CLIENT_METRICS, SERVER_METRICS, LedgerCollector
+from flowcontrol.metrics import CLIENT_METRICS, SERVER_METRICS
+from flowcontrol.serializer import SharedMessage
 from flowcontrol.server import FlowControlServerInterceptor
+from flowcontrol.stream import MeasuredStream, current_stream
 from flowcontrol.window import DEFAULT_WINDOW_BYTES, Window, wire_bytes
 
 __all__ = [
@@ -27,13 +29,15 @@ __all__ = [
     "Identity",
     "Ledger",
     "LedgerCollector",
-    "MeasuredContext",
+    "MeasuredStream",
     "ReceiveBook",
     "SendBook",
+    "SharedMessage",
     "Statement",
     "StreamBuffer",
     "Thresholds",
     "Window",
+    "current_stream",
     "is_client_name",
     "wire_bytes",
 ]

@@ -77,11 +77,17 @@ class Book:
     opened_at: float
     messages: int = 0
     wire_bytes: int = 0
+    unsized: int = 0
+    """Messages whose bytes on the wire are not known; where there are any, `wire_bytes` is no figure of the stream."""
+    is_open: bool = True
 
-    def add(self, wire_bytes: int) -> None:
-        """Count one message of so many bytes on the wire."""
+    def add(self, wire_bytes: int | None) -> None:
+        """Count one message of so many bytes on the wire; None: not known."""
         self.messages += 1
-        self.wire_bytes += wire_bytes
+        if wire_bytes is None:
+            self.unsized += 1
+        else:
+            self.wire_bytes += wire_bytes
 
     @property
     def balances(self) -> bool:
@@ -90,6 +96,7 @@ class Book:
 
     def close(self) -> None:
         """Settle what the end of the stream settles."""
+        self.is_open = False
 
     def snapshot(self) -> Self:
         """Return a copy that the stream changes no more."""
@@ -97,7 +104,7 @@ class Book:
 
     def tally(self, now: float) -> Tally:
         """Return all counts as they stand."""
-        return {"messages": self.messages, "bytes": self.wire_bytes}
+        return {"messages": self.messages, "bytes": self.wire_bytes, "unsized": self.unsized}
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +125,9 @@ class SendBook(Book):
     buffer: Sized | None = None
     """What holds messages that wait for their turn to be written; None where the sender makes one only then."""
     in_write: int = 0
-    """Messages handed to the transport and not yet accepted: 0 or 1."""
+    """Messages handed to the transport and not yet accepted: 0 or 1, more where writes were given up in the middle."""
+    compressed: bool = False
+    """Messages may be compressed, so that their bytes on the wire are not known."""
     writing: Stopwatch = field(default_factory=lambda: Stopwatch(BLOCKED_AFTER_SECONDS))
     state: ConsumerState = ConsumerState.KEEPING_UP
     transitions: Counter[str] = field(default_factory=Counter)
@@ -142,6 +151,7 @@ class SendBook(Book):
 
     def close(self) -> None:
         """Count as dropped what still waits when the stream ends."""
+        Book.close(self)
         self.dropped += self.waiting
         self.in_write = 0
         self.buffer = None

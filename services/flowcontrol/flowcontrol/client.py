@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 from prometheus_client.registry import CollectorRegistry
 
 from flowcontrol.book import ReceiveBook
+from flowcontrol.call import MeasuredCall, MeasuredStreamStreamCall, MeasuredUnaryStreamCall
+from flowcontrol.collector import ledger_of
 from flowcontrol.identity import Identity, is_client_name, is_of_grpc
 from flowcontrol.ledger import Ledger
-from flowcontrol.metrics import CLIENT_METRICS, LedgerCollector
-from flowcontrol.window import Window, wire_bytes
+from flowcontrol.meter import ReceiveMeter
+from flowcontrol.metrics import CLIENT_METRICS
+from flowcontrol.window import Window
+
+Continuation = Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]]
 
 
 class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
@@ -20,8 +26,10 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
 
     Open the channel with its `interceptors`; alone it sees only the calls of one request. `client` is the name to go
     by: see `is_client_name`; raises ValueError. `window` is what the channel was opened with. `size_of` returns a
-    message's serialised size in bytes; by default that of a protobuf message. Read the call by `async for` or by
-    `read`.
+    message's serialised size in bytes, or None where it cannot tell; by default that of a protobuf message is known,
+    and no other. `registry` gets the metrics, and interceptors with the same registry share its ledger; raises
+    ValueError where it has those of another one. A call that another interceptor answers by itself is no stream, and
+    passes unmeasured.
     """
 
     def __init__(
@@ -31,16 +39,14 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         *,
         ledger: Ledger[ReceiveBook] | None = None,
         registry: CollectorRegistry | None = None,
-        size_of: Callable[[Any], int] | None = None,
+        size_of: Callable[[Any], int | None] | None = None,
     ) -> None:
         if not is_client_name(client):
             raise ValueError(f"a client's name is 1 to 63 letters, digits, '.', '_' or '-'; got {client!r}")
         self._client = client
         self._window = window
         self._size_of = _protobuf_size if size_of is None else size_of
-        self.ledger = Ledger(ReceiveBook) if ledger is None else ledger
-        if registry is not None:
-            registry.register(LedgerCollector(self.ledger, CLIENT_METRICS))
+        self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_METRICS)
 
     @property
     def interceptors(self) -> list[grpc.aio.ClientInterceptor]:
@@ -48,54 +54,46 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         return [self, _StreamStreamInterceptor(self)]
 
     async def intercept_unary_stream(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,
-    ) -> AsyncIterator[Any]:
-        """Start the call and return its messages, measured."""
-        return await self.measured(continuation, client_call_details, request)
+        self, continuation: Continuation, client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        """Start the call and return it, measured."""
+        return await self.measured(MeasuredUnaryStreamCall, continuation, client_call_details, request)
 
     async def measured(
         self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        measured_call: type[MeasuredCall],
+        continuation: Continuation,
         details: grpc.aio.ClientCallDetails,
         request: Any,
-    ) -> AsyncIterator[Any]:
-        """Start a call of either kind and return its messages, measured unless it is gRPC's own (`is_of_grpc`)."""
-        method = (details.method.decode() if isinstance(details.method, bytes) else str(details.method)).removeprefix(
-            "/"
-        )
+    ) -> Any:
+        """Start a call of either kind and return it, measured unless it is gRPC's own (`is_of_grpc`)."""
+        method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
         if is_of_grpc(method):
-            return cast(AsyncIterator[Any], await continuation(details, request))
+            return await continuation(details, request)
         identity = Identity.for_new_stream(self._client, self._window)
-        metadata = (*(details.metadata or ()), *identity.metadata())
-        declared = cast(Any, details)._replace(metadata=grpc.aio.Metadata(*metadata))  # a named tuple, by its source
-        call = await continuation(declared, request)
-        book = self.ledger.open(method, identity)
-        # the call ends also when nobody reads it any more
-        call.add_done_callback(lambda _: self.ledger.close(book))
-        return self._read(call, book)
-
-    async def _read(self, call: Any, book: ReceiveBook) -> AsyncIterator[Any]:
-        clock = self.ledger.clock
-        messages = aiter(call)
         try:
-            while True:
-                book.waiting.start(clock())
-                try:
-                    message = await anext(messages)
-                except StopAsyncIteration:
-                    return
-                finally:
-                    book.waiting.stop(clock())
-                # grpc hands on None for a message that it could not deserialise, and keeps its size to itself
-                book.add(wire_bytes(0 if message is None else self._size_of(message)))
-                book.processing.start(clock())
-                yield message
-                book.processing.stop(clock())
-        finally:
-            self.ledger.close(book)
+            details = _declaring(identity, details)
+        except Exception:
+            self.ledger.faults.note("a client declares itself")
+        call = await continuation(details, request)
+        meter: ReceiveMeter | None = None
+
+        def end(_: Any = None) -> None:
+            if meter is not None:
+                meter.end()
+
+        try:
+            call.add_done_callback(end)  # the call ends also when nobody reads it any more
+        except Exception:
+            return call  # another interceptor has answered it, and there is none
+        try:
+            meter = ReceiveMeter(self.ledger.open(method.removeprefix("/"), identity), self.ledger, self._size_of)
+        except Exception:
+            self.ledger.faults.note("a stream begins")
+            return call
+        if call.done():
+            end()
+        return measured_call(call, meter)
 
 
 class _StreamStreamInterceptor(grpc.aio.StreamStreamClientInterceptor):
@@ -103,13 +101,27 @@ class _StreamStreamInterceptor(grpc.aio.StreamStreamClientInterceptor):
         self._interceptor = interceptor
 
     async def intercept_stream_stream(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request_iterator: Any,
-    ) -> AsyncIterator[Any]:
-        return await self._interceptor.measured(continuation, client_call_details, request_iterator)
+        self, continuation: Continuation, client_call_details: grpc.aio.ClientCallDetails, request_iterator: Any
+    ) -> Any:
+        return await self._interceptor.measured(
+            MeasuredStreamStreamCall, continuation, client_call_details, request_iterator
+        )
 
 
-def _protobuf_size(message: Any) -> int:
-    return int(message.ByteSize())
+def _declaring(identity: Identity, details: Any) -> Any:
+    """Return the details with the metadata that declare the stream, in the class that they have."""
+    metadata = grpc.aio.Metadata(*(details.metadata or ()), *identity.metadata())
+    if hasattr(details, "_replace"):  # a named tuple, as grpc's own is
+        return details._replace(metadata=metadata)
+    try:
+        declaring = copy.copy(details)
+        object.__setattr__(declaring, "metadata", metadata)  # also where it is frozen
+    except (AttributeError, TypeError):  # it is a property, or cannot be copied
+        return grpc.aio.ClientCallDetails(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+        )
+    return declaring
+
+
+def _protobuf_size(message: Any) -> int | None:
+    return int(message.ByteSize()) if hasattr(message, "ByteSize") else None

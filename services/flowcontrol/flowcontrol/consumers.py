@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from flowcontrol.book import RECOVERED, ConsumerState, SendBook
 from flowcontrol.ledger import Ledger
@@ -63,6 +65,7 @@ class _Trace:
     """For each look, the seconds blocked until then."""
     free_since_bytes: int = 0
     """Bytes that had been sent when writes were last seen blocked: no more can have been in flight then."""
+    free_since_messages: int = 0
     told_severity: int = 0
     """The worst state told since the consumer last kept up."""
 
@@ -74,9 +77,10 @@ class _Trace:
 
 
 class ConsumerWatch:
-    """Looks at all open streams of a ledger from time to time; calls `on_event` for each change.
+    """Looks at streams from time to time, in the event loop of each; calls `on_event` for each change.
 
-    What `on_event` raises goes to the exception handler of the event loop.
+    `on_event` runs with the context variables of whoever has made the watch. What it raises goes to the exception
+    handler of the event loop.
     """
 
     def __init__(
@@ -89,25 +93,37 @@ class ConsumerWatch:
         self._on_event = on_event
         self._thresholds = thresholds or Thresholds()
         self._traces: dict[SendBook, _Trace] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._variables = copy_context()
+        self._watched: WeakKeyDictionary[asyncio.AbstractEventLoop, set[SendBook]] = WeakKeyDictionary()
 
-    def ensure_running(self) -> None:
-        """Start looking, in the running loop; it ends by itself when no stream is open."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+    def watch(self, book: SendBook) -> None:
+        """Look at a stream of the running loop until it is closed."""
+        loop = asyncio.get_running_loop()
+        books = self._watched.get(loop)
+        if books is None:
+            books = self._watched[loop] = set()
+            # a copy, for two loops in two threads cannot be in one context at a time
+            loop.create_task(self._run(loop, books), context=self._variables.copy())  # noqa: RUF006 - kept by its sleep
+        books.add(book)
 
-    async def _run(self) -> None:
-        while books := self._ledger.open_books():
-            for book in books:
-                try:
-                    self.check(book, self._ledger.clock())
-                except Exception as error:
-                    context = {"message": "telling of a consumer has failed", "exception": error}
-                    asyncio.get_running_loop().call_exception_handler(context)
-            for closed in self._traces.keys() - set(books):
-                del self._traces[closed]
-            await asyncio.sleep(self._thresholds.check_every_seconds)
-        self._traces.clear()
+    async def _run(self, loop: asyncio.AbstractEventLoop, books: set[SendBook]) -> None:
+        try:
+            while books:
+                for book in tuple(books):
+                    if book.is_open:
+                        self._look(loop, book)
+                    else:
+                        books.discard(book)
+                        self._traces.pop(book, None)
+                await asyncio.sleep(self._thresholds.check_every_seconds)
+        finally:
+            del self._watched[loop]
+
+    def _look(self, loop: asyncio.AbstractEventLoop, book: SendBook) -> None:
+        try:
+            self.check(book, self._ledger.clock())
+        except Exception as error:
+            loop.call_exception_handler({"message": "telling of a consumer has failed", "exception": error})
 
     def check(self, book: SendBook, now: float) -> None:
         """Look at one stream at a given time."""
@@ -118,6 +134,7 @@ class ConsumerWatch:
         lap = book.writing.lap_seconds(now)
         if trace.last_share() > self._thresholds.free_share:
             trace.free_since_bytes = book.wire_bytes
+            trace.free_since_messages = book.messages
         state = self._next_state(book, trace, share, lap)
         if state is book.state:
             return
@@ -137,9 +154,7 @@ class ConsumerWatch:
             return ConsumerState.HELD_BACK
         if book.state is ConsumerState.KEEPING_UP:
             return book.state
-        window = book.identity.window
-        most_bytes = (window and window.size_bytes) or AUTOTUNED_ENDS_AT_BYTES
-        if lap == 0 and book.wire_bytes - trace.free_since_bytes > min(most_bytes, trace.free_since_bytes):
+        if lap == 0 and _window_has_gone(book, trace):
             return ConsumerState.KEEPING_UP
         return ConsumerState.HELD_BACK if lap == 0 else book.state
 
@@ -155,6 +170,15 @@ class ConsumerWatch:
         if span < self._thresholds.share_window_seconds:
             return 0.0  # too early to tell
         return (blocked - blocked_until[0]) / span
+
+
+def _window_has_gone(book: SendBook, trace: _Trace) -> bool:
+    """Tell whether more than can have been in flight has been sent since writes were last blocked."""
+    if book.unsized:  # what is not known in bytes is known in messages: all that had been sent
+        return book.messages - trace.free_since_messages > trace.free_since_messages
+    window = book.identity.window
+    most_bytes = (window and window.size_bytes) or AUTOTUNED_ENDS_AT_BYTES
+    return book.wire_bytes - trace.free_since_bytes > min(most_bytes, trace.free_since_bytes)
 
 
 def _event(became: str, book: SendBook, share: float, lap: float) -> ConsumerEvent:

@@ -1,72 +1,65 @@
-"""A handler's context whose writes are measured, and which can end a stream in the middle of a write."""
+"""A handler's context whose writes are measured."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import grpc
 
-from flowcontrol.book import SendBook
-from flowcontrol.window import wire_bytes
-
-TrailingMetadata = tuple[tuple[str, str | bytes], ...]
+from flowcontrol.serializer import raw_size
+from flowcontrol.stream import MeasuredStream
 
 
 class MeasuredContext:
-    """A `grpc.aio.ServicerContext` whose writes are measured; all else is the original's.
+    """A `grpc.aio.ServicerContext`, or what another interceptor gives for one; all but writing is the original's."""
 
-    Made in the handler's task.
-    """
+    __slots__ = ("_flowcontrol_context", "_flowcontrol_raw", "_flowcontrol_stream")
 
-    def __init__(
-        self, context: Any, book: SendBook, serialize: Callable[[Any], bytes], clock: Callable[[], float]
-    ) -> None:
-        self._context = context
-        self._serialize = serialize
-        self._clock = clock
-        self._task = asyncio.current_task()
-        self._cut: tuple[grpc.StatusCode, str, TrailingMetadata] | None = None
-        self.book = book
-        """The running numbers of this stream."""
+    _flowcontrol_context: Any
+    _flowcontrol_raw: bool
+    _flowcontrol_stream: MeasuredStream
+
+    def __init__(self, context: Any, stream: MeasuredStream, raw: bool) -> None:
+        object.__setattr__(self, "_flowcontrol_context", context)
+        object.__setattr__(self, "_flowcontrol_stream", stream)
+        object.__setattr__(self, "_flowcontrol_raw", raw)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
+        return getattr(self._flowcontrol_context, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._flowcontrol_context, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._flowcontrol_context, name)
 
     async def write(self, message: Any) -> None:
         """Send a message; returns once the transport has accepted it, which flow control may delay without end."""
-        data = message if isinstance(message, bytes) else self._serialize(message)
-        book = self.book
-        if book.buffer is None:
-            book.produced += 1
-        book.in_write = 1
-        book.writing.start(self._clock())
+        meter = self._flowcontrol_stream.meter
+        meter.begin(raw_size(message) if self._flowcontrol_raw else None)
         try:
-            await self._context.write(data)
-        except asyncio.CancelledError:
-            if self._cut is not None:
-                # the transport has the message already, and will send it before the status
-                book.in_write = 0
-                book.add(wire_bytes(len(data)))
+            await self._flowcontrol_context.write(message)
+        except BaseException as error:
+            meter.failed(error)
             raise
-        finally:
-            book.writing.stop(self._clock())
-        book.in_write = 0
-        book.add(wire_bytes(len(data)))
+        meter.accepted()
 
-    def cut(self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()) -> None:
-        """End the stream with a status, also while a write is blocked. The client gets it behind what is in flight.
+    async def send_initial_metadata(self, metadata: Any) -> None:
+        """Send initial metadata before the first message."""
+        await self._flowcontrol_context.send_initial_metadata(metadata)
+        self._flowcontrol_stream.note_metadata_sent()
 
-        Only the first call counts.
-        """
-        if self._cut is not None:
-            return
-        self._cut = (code, details, trailing_metadata)
-        if self._task is not None:
-            self._task.cancel()
+    def set_compression(self, compression: grpc.Compression) -> None:
+        """Compress the messages of this stream, which makes their bytes on the wire unknown."""
+        self._flowcontrol_context.set_compression(compression)
+        self._flowcontrol_stream.book.compressed = compresses(compression)
 
-    async def end_if_cut(self) -> None:
-        """Send the status that `cut` was called with, if it was; returns when the client has it or is gone."""
-        if self._cut is not None and self._task is not None and self._task.uncancel() == 0:
-            await self._context.abort(*self._cut)
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Register a callback for the end of the call; it is given this context."""
+        self._flowcontrol_context.add_done_callback(lambda _: callback(self))
+
+
+def compresses(compression: grpc.Compression | None) -> bool:
+    """Tell whether messages are compressed."""
+    return compression not in (None, grpc.Compression.NoCompression)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from flowcontrol.book import Book, Tally
+from flowcontrol.faults import Faults
 from flowcontrol.identity import Identity
 
 TOO_MANY = "other"
-"""Label of the clients beyond `most_clients`."""
+"""Label of the clients beyond `most_clients`, and of the methods beyond `most_methods`."""
 
 LOOK_AGAIN_SECONDS = 0.001
 """Time for the other thread to end its change."""
@@ -73,7 +74,8 @@ class Ledger(Generic[BookType]):
 
     At most `most_clients` names have an account at one time; further ones share `TOO_MANY`. An account goes away
     `forget_after_seconds` after its last stream has closed, or sooner where a new name needs its place: a stream that
-    is open comes before one that is only remembered. Its counts stay in the method's. May be read from another thread
+    is open comes before one that is only remembered. Its counts stay in the method's. The first `most_methods` methods
+    are kept apart, for a handler may answer any name; further ones share `TOO_MANY`. May be read from another thread
     than the one that writes.
     """
 
@@ -82,12 +84,17 @@ class Ledger(Generic[BookType]):
         book_type: type[BookType],
         *,
         most_clients: int = 1_000,
+        most_methods: int = 200,
         forget_after_seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.faults = Faults()
+        """What has gone wrong inside of measuring the streams of this ledger."""
         self._book_type = book_type
         self._most_clients = most_clients
+        self._most_methods = most_methods
+        self._methods: set[str] = set()
         self._forget_after_seconds = forget_after_seconds
         self._accounts: dict[tuple[str, str], Account[BookType]] = {}
         self._forgotten: dict[str, Tally] = {}
@@ -95,13 +102,25 @@ class Ledger(Generic[BookType]):
 
     def open(self, method: str, identity: Identity) -> BookType:
         """Return a new book for a stream that begins."""
+        return self._open(method, identity, opened_streams=1)
+
+    def go_on(self, book: BookType) -> BookType:
+        """Return a new book for a stream whose own has been closed, and which goes on all the same."""
+        return self._open(book.method, book.identity, opened_streams=0)
+
+    def _open(self, method: str, identity: Identity, opened_streams: int) -> BookType:
         now = self.clock()
         with self._lock:
             self._forget(now)
+            if method not in self._methods:
+                if len(self._methods) < self._most_methods:
+                    self._methods.add(method)
+                else:
+                    method = TOO_MANY
             client = self._label(identity.client)
             account = self._accounts.setdefault((method, client), Account())
             book = self._book_type(method=method, identity=identity, client=client, opened_at=now)
-            account.opened_streams += 1
+            account.opened_streams += opened_streams
             account.window_bytes = (identity.window and identity.window.size_bytes) or 0
             account.open_books.append(book)
         return book

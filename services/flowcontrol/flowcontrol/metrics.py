@@ -1,82 +1,39 @@
-"""The metrics of both ends, each declared once, and the collector that reads them off a ledger at every scrape."""
+"""The metrics of both ends, each declared once."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias
-
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from flowcontrol.book import TRANSITIONS, ConsumerState, ReceiveBook, SendBook
-from flowcontrol.ledger import Account, BookType, Ledger
-
-
-@dataclass(frozen=True)
-class AccountMetric(Generic[BookType]):
-    """A metric with the labels `method` and `client`, and how to read it off a client's account."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    read: Callable[[Account[BookType], float], float]
-    labels: tuple[str, ...] = ("method", "client")
-
-
-@dataclass(frozen=True)
-class SplitMetric(Generic[BookType]):
-    """A metric as `AccountMetric`, with one label more; `read` returns a figure for each of that label's values."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    label: str
-    read: Callable[[Account[BookType], float], Mapping[str, float]]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of all labels."""
-        return ("method", "client", self.label)
-
-
-@dataclass(frozen=True)
-class MethodMetric:
-    """A counter with the label `method`: the counts of all clients, forgotten ones too."""
-
-    name: str
-    help: str
-    tally: str
-    kind: Literal["counter"] = "counter"
-    labels: tuple[str, ...] = ("method",)
-
-
-DeclaredMetric: TypeAlias = AccountMetric[BookType] | SplitMetric[BookType] | MethodMetric
-
-
-def _total(tally: str) -> Callable[[Account[Any], float], float]:
-    return lambda account, now: account.tally(now).get(tally, 0)
-
+from flowcontrol.declared import (
+    AccountMetric,
+    DeclaredMetric,
+    LedgerMetric,
+    MethodMetric,
+    SplitMetric,
+    known_bytes,
+    open_bytes,
+    total,
+)
 
 SERVER_METRICS: tuple[DeclaredMetric[SendBook], ...] = (
     AccountMetric(
         "flowcontrol_server_sent_messages_total",
         "counter",
         "Messages that the transport has accepted.",
-        _total("messages"),
+        total("messages"),
     ),
     AccountMetric(
         "flowcontrol_server_sent_bytes_total",
         "counter",
         "Bytes on the wire of the messages sent, the gRPC prefix included.",
-        _total("bytes"),
+        lambda account, now: known_bytes(account.tally(now)),
     ),
     AccountMetric(
         "flowcontrol_server_write_blocked_seconds_total",
         "counter",
         "Seconds in which a write waited for the client to read.",
-        _total("write_blocked_seconds"),
+        total("write_blocked_seconds"),
     ),
     AccountMetric(
         "flowcontrol_server_write_blocked_now_seconds",
@@ -112,19 +69,19 @@ SERVER_METRICS: tuple[DeclaredMetric[SendBook], ...] = (
         "flowcontrol_server_open_streams_sent_bytes",
         "gauge",
         "Bytes on the wire sent on the streams open now.",
-        lambda account, now: sum(book.wire_bytes for book in account.open_books),
+        lambda account, now: open_bytes(account),
     ),
     AccountMetric(
         "flowcontrol_server_produced_messages_total",
         "counter",
         "Messages made for the client's streams: sent, dropped, or waiting.",
-        _total("produced"),
+        total("produced"),
     ),
     AccountMetric(
         "flowcontrol_server_dropped_messages_total",
         "counter",
         "Messages made and never sent, by policy or because the stream ended.",
-        _total("dropped"),
+        total("dropped"),
     ),
     AccountMetric(
         "flowcontrol_server_waiting_messages",
@@ -158,15 +115,32 @@ SERVER_METRICS: tuple[DeclaredMetric[SendBook], ...] = (
         "policy",
         lambda account, now: Counter(book.policy for book in account.open_books),
     ),
+    AccountMetric(
+        "flowcontrol_server_compressed_streams",
+        "gauge",
+        "Open streams whose messages may be compressed, so that their bytes on the wire are not known.",
+        lambda account, now: sum(book.compressed for book in account.open_books),
+    ),
+    AccountMetric(
+        "flowcontrol_server_unsized_messages_total",
+        "counter",
+        "Messages sent whose bytes on the wire are not known; with any, the series of bytes are absent.",
+        total("unsized"),
+    ),
     MethodMetric(
         "flowcontrol_server_method_sent_messages_total",
         "Messages sent to all clients, those included whose own series have gone.",
-        "messages",
+        lambda tally: tally.get("messages", 0),
     ),
     MethodMetric(
         "flowcontrol_server_method_sent_bytes_total",
         "Bytes on the wire sent to all clients, those included whose own series have gone.",
-        "bytes",
+        known_bytes,
+    ),
+    LedgerMetric(
+        "flowcontrol_server_faults_total",
+        "Faults inside of measuring; the streams went on.",
+        lambda ledger: ledger.faults.count,
     ),
 )
 
@@ -175,25 +149,25 @@ CLIENT_METRICS: tuple[DeclaredMetric[ReceiveBook], ...] = (
         "flowcontrol_client_received_messages_total",
         "counter",
         "Messages that the application has read.",
-        _total("messages"),
+        total("messages"),
     ),
     AccountMetric(
         "flowcontrol_client_received_bytes_total",
         "counter",
-        "Bytes on the wire of the messages read, the gRPC prefix included.",
-        _total("bytes"),
+        "Bytes of the messages read, the gRPC prefix included: on the wire; before compression, if there is any.",
+        lambda account, now: known_bytes(account.tally(now)),
     ),
     AccountMetric(
         "flowcontrol_client_read_waiting_seconds_total",
         "counter",
         "Seconds in which a read waited for a message.",
-        _total("read_waiting_seconds"),
+        total("read_waiting_seconds"),
     ),
     AccountMetric(
         "flowcontrol_client_processing_seconds_total",
         "counter",
         "Seconds between reads, in which the application was at work.",
-        _total("processing_seconds"),
+        total("processing_seconds"),
     ),
     AccountMetric(
         "flowcontrol_client_streams_opened_total",
@@ -223,7 +197,7 @@ CLIENT_METRICS: tuple[DeclaredMetric[ReceiveBook], ...] = (
         "flowcontrol_client_open_streams_received_bytes",
         "gauge",
         "Bytes on the wire read on the streams open now.",
-        lambda account, now: sum(book.wire_bytes for book in account.open_books),
+        lambda account, now: open_bytes(account),
     ),
     AccountMetric(
         "flowcontrol_client_window_bytes",
@@ -231,39 +205,15 @@ CLIENT_METRICS: tuple[DeclaredMetric[ReceiveBook], ...] = (
         "Receive window of each stream; 0: grpc tunes it by itself, so nothing bounds what is in flight.",
         lambda account, now: account.window_bytes,
     ),
+    AccountMetric(
+        "flowcontrol_client_unsized_messages_total",
+        "counter",
+        "Messages read whose bytes on the wire are not known; with any, the series of bytes are absent.",
+        total("unsized"),
+    ),
+    LedgerMetric(
+        "flowcontrol_client_faults_total",
+        "Faults inside of measuring; the streams went on.",
+        lambda ledger: ledger.faults.count,
+    ),
 )
-
-
-class LedgerCollector(Collector, Generic[BookType]):
-    """Turns a ledger's statement into Prometheus series, so that they are right also in the middle of a write."""
-
-    def __init__(self, ledger: Ledger[BookType], metrics: tuple[DeclaredMetric[BookType], ...]) -> None:
-        self._ledger = ledger
-        self._metrics = metrics
-
-    def describe(self) -> Iterator[Metric]:
-        """Yield the metrics without samples, so that registering does not read the ledger."""
-        for metric in self._metrics:
-            yield _family(metric)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield all metrics as they stand."""
-        statement = self._ledger.statement()
-        for metric in self._metrics:
-            family = _family(metric)
-            if isinstance(metric, MethodMetric):
-                for method, tally in statement.methods.items():
-                    family.add_metric([method], tally.get(metric.tally, 0))
-            elif isinstance(metric, SplitMetric):
-                for key, account in statement.accounts.items():
-                    for value, figure in metric.read(account, statement.now).items():
-                        family.add_metric([*key, value], figure)
-            else:
-                for key, account in statement.accounts.items():
-                    family.add_metric(list(key), metric.read(account, statement.now))
-            yield family
-
-
-def _family(metric: DeclaredMetric[Any]) -> CounterMetricFamily | GaugeMetricFamily:
-    family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    return family(metric.name, metric.help, labels=metric.labels)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import functools
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -13,23 +13,34 @@ import grpc
 from prometheus_client.registry import CollectorRegistry
 
 from flowcontrol.book import SendBook
+from flowcontrol.collector import ledger_of
 from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
-from flowcontrol.context import MeasuredContext
-from flowcontrol.identity import Identity, is_of_grpc
+from flowcontrol.context import compresses
+from flowcontrol.handlers import measured
+from flowcontrol.identity import INVALID, Identity, is_of_grpc
 from flowcontrol.ledger import Ledger
-from flowcontrol.metrics import SERVER_METRICS, LedgerCollector
+from flowcontrol.meter import SendMeter
+from flowcontrol.metrics import SERVER_METRICS
+from flowcontrol.serializer import Sizing
+from flowcontrol.stream import MeasuredStream
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
+_measuring: ContextVar[tuple[Ledger[SendBook], ...]] = ContextVar("flowcontrol-measuring", default=())
+"""Ledgers of the interceptors in front that measure the call already."""
+
 
 class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
-    """Measures every response-streaming method of a `grpc.aio` server, but not those of gRPC itself (`is_of_grpc`).
+    """Measures every response-streaming method of a `grpc.aio` server, and changes nothing that others see.
 
-    Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured. A handler may
-    yield or write `bytes` in place of a message: it has serialised the message itself, perhaps once for many streams.
-    Give a `ledger` to choose its bounds or its clock, a `registry` to have the metrics there, and `on_consumer` to be
-    told when a client becomes held back, stops, or recovers; `thresholds` say when that is. `name_of` is asked, with a
-    stream's context and the name that its client declares, for a name that counts instead; None: the declared one does.
+    Handlers may be async generators or coroutines that call `context.write`; others pass unmeasured, and so do the
+    methods of gRPC itself (`is_of_grpc`). A handler gets its stream's numbers, and may end it, by `current_stream`.
+
+    `ledger` has bounds or a clock of your own; `registry` gets the metrics, and interceptors with the same registry
+    share its ledger. `on_consumer` is told when a client becomes held back, stops, or recovers; `thresholds` say when
+    that is. `name_of` is asked, with a stream's context and the name that its client declares, for a name that counts
+    instead; None: the declared one does. `compression` is what the server was made with, for an interceptor cannot see that. Raises ValueError: the
+    registry has the metrics of another ledger.
     """
 
     def __init__(
@@ -40,13 +51,13 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         on_consumer: Callable[[ConsumerEvent], None] | None = None,
         thresholds: Thresholds | None = None,
         name_of: Callable[[Any, str], str | None] | None = None,
+        compression: grpc.Compression | None = None,
     ) -> None:
-        self.ledger = Ledger(SendBook) if ledger is None else ledger
-        self._name_of = name_of
+        self.ledger = ledger_of(registry, ledger, SendBook, SERVER_METRICS)
         self._watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
-        self._handlers: set[asyncio.Task[Any]] = set()
-        if registry is not None:
-            registry.register(LedgerCollector(self.ledger, SERVER_METRICS))
+        self._name_of = name_of
+        self._compressed = compresses(compression)
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
         self,
@@ -55,46 +66,32 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Return the method's handler, measured if it streams responses."""
         if (task := asyncio.current_task()) is not None:
-            self._handlers.add(task)  # grpc runs the handler in this task too
-            task.add_done_callback(self._handlers.discard)
-        handler = await continuation(handler_call_details)
-        method = str(handler_call_details.method).removeprefix("/")
-        if handler is None or not handler.response_streaming or is_of_grpc(method):
+            self._keep(task)  # grpc runs the handler in this task too
+        before = _measuring.get()
+        if self.ledger in before or is_of_grpc(_method(handler_call_details)):
+            return await continuation(handler_call_details)
+        token = _measuring.set((*before, self.ledger))
+        try:
+            handler = await continuation(handler_call_details)
+        finally:
+            _measuring.reset(token)
+        if handler is None or not handler.response_streaming:
             return handler
-        behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        if not (inspect.isasyncgenfunction(behaviour) or inspect.iscoroutinefunction(behaviour)):
+        sizing = Sizing()
+        serialize = handler.response_serializer
+        behaviour = measured(
+            handler.stream_stream if handler.request_streaming else handler.unary_stream,
+            lambda context: self._begin(handler_call_details, context, sizing),
+            raw=not serialize,
+        )
+        if behaviour is None:
             return handler
-        identity = Identity.declared_in(handler_call_details.invocation_metadata)
-        serialize = handler.response_serializer or _identity
-        ledger, watch = self.ledger, self._watch
-
-        async def measured(request: Any, context: Any) -> None:
-            book = ledger.open(method, self._named(identity, context))
-            book.peer = context.peer()
-            watch.ensure_running()
-            measured_context = MeasuredContext(context, book, serialize, ledger.clock)
-            try:
-                if inspect.isasyncgenfunction(behaviour):
-                    async with aclosing(behaviour(request, measured_context)) as messages:
-                        async for message in messages:
-                            await measured_context.write(message)
-                else:
-                    await behaviour(request, measured_context)
-            except asyncio.CancelledError:
-                await measured_context.end_if_cut()
-                raise
-            finally:
-                ledger.close(book)
-
         rebuild = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
-        # without a serializer of its own, grpc sends our bytes as they are
-        return rebuild(measured, handler.request_deserializer, None)
-
-    def _named(self, identity: Identity, context: Any) -> Identity:
-        name = None if self._name_of is None else self._name_of(context, identity.client)
-        return identity if name is None else replace(identity, client=name)
+        if serialize:
+            serialize = sizing.serializer(serialize)
+        return rebuild(behaviour, handler.request_deserializer, serialize)
 
     async def handlers_ended(self) -> None:
         """Return once no handler of any method runs, and all books are closed. To be awaited after `Server.stop`.
@@ -102,9 +99,75 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         `stop` returns when the transport has ended the calls, which is before their handlers have. An event loop that
         ends in between cancels what grpc still does, and grpc prints a traceback for each call (grpcio 1.85).
         """
-        while self._handlers:
-            await asyncio.wait(self._handlers)
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _named(self, identity: Identity, context: Any) -> Identity:
+        if self._name_of is None:
+            return identity
+        try:
+            name = self._name_of(context, identity.client)
+        except Exception:
+            self.ledger.faults.note("a client is named")
+            name = INVALID  # a name that is to be proved does not count unproved
+        return identity if name is None else replace(identity, client=name)
+
+    def _begin(self, details: grpc.HandlerCallDetails, context: Any, sizing: Sizing) -> MeasuredStream:
+        ledger = self.ledger
+        meter = SendMeter(self._open_book(details, context), ledger)
+        stream = MeasuredStream(context, meter, self._keep)
+        sizing.add(meter)
+
+        ending = _CallEnding(stream, sizing)
+        try:
+            context.add_done_callback(ending)
+        except Exception:  # a context of somebody else's that cannot tell: the call ends with its handler
+            stream.on_end = functools.partial(ending, context)
+        return stream
+
+    def _open_book(self, details: grpc.HandlerCallDetails, context: Any) -> SendBook:
+        try:
+            identity = self._named(Identity.declared_in(details.invocation_metadata), context)
+            book = self.ledger.open(_method(details), identity)
+        except Exception:
+            self.ledger.faults.note("a stream begins")
+            return SendBook(method="", identity=Identity(), client="", opened_at=0.0)  # it is in no ledger
+        book.compressed = self._compressed
+        try:
+            book.peer = context.peer()
+            self._watch.watch(book)
+        except Exception:
+            self.ledger.faults.note("a stream begins")
+        return book
 
 
-def _identity(message: bytes) -> bytes:
-    return message
+def _method(details: grpc.HandlerCallDetails) -> str:
+    method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+    return method.removeprefix("/")
+
+
+class _CallEnding:
+    """Closes a stream's book at the end of its call. grpc keeps this until another call comes: it keeps nothing."""
+
+    def __init__(self, stream: MeasuredStream, sizing: Sizing) -> None:
+        self._stream: MeasuredStream | None = stream
+        self._sizing = sizing
+
+    def __call__(self, context: Any) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.end_call()
+            self._sizing.remove(stream.meter)
+            stream.meter.close(arrives=_has_status(context))
+
+
+def _has_status(context: Any) -> bool:
+    """Tell whether grpc has sent the stream's status: then all messages have gone before it."""
+    try:
+        return bool(context.done())
+    except Exception:
+        return False

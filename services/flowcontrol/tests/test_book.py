@@ -92,6 +92,7 @@ def test_a_book_counts_messages_and_bytes():
     assert book.tally(0) == {
         "messages": 2,
         "bytes": 1_105,
+        "unsized": 0,
         "produced": 0,
         "dropped": 0,
         "write_blocked_seconds": 0,
@@ -112,7 +113,7 @@ def test_a_receiving_book_tells_waiting_from_processing():
     book.add(100)
     book.processing.start(2)
     tally = book.tally(5)
-    assert tally == {"messages": 1, "bytes": 100, "read_waiting_seconds": 2, "processing_seconds": 3}
+    assert tally == {"messages": 1, "bytes": 100, "unsized": 0, "read_waiting_seconds": 2, "processing_seconds": 3}
 
 
 def test_books_with_the_same_numbers_are_not_the_same_book():

@@ -256,7 +256,7 @@ class Watched:
     async def stall(self, client: str) -> SendBook:
         """Open a stream that is blocked from the start, and let it be found held back."""
         book = self.ledger.open("service/Method", Identity(client))
-        self.watch.ensure_running()
+        self.watch.watch(book)
         book.writing.start(self.now)
         # the share is taken from the first look on
         await until(lambda: book in self.watch._traces, every_seconds=0.001)
@@ -274,7 +274,7 @@ async def test_the_watch_ends_with_the_last_stream_and_starts_again():
     assert tasks() == set()
     for client in ("first", "second"):
         book = await watched.stall(client)
-        watched.watch.ensure_running()
+        watched.watch.watch(book)
         assert len(tasks()) == 1, "one task, however many streams"
         watched.ledger.close(book)
         await until(tasks, lambda tasks: not tasks, what="the watch's end")

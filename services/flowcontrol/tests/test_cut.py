@@ -14,9 +14,10 @@ from flowcontrol import (
     DisconnectBuffer,
     FlowControlServerInterceptor,
     Ledger,
-    MeasuredContext,
+    MeasuredStream,
     SendBook,
     Window,
+    current_stream,
 )
 
 from waiting import until
@@ -30,10 +31,10 @@ TRAILERS = (("why", "slow"), ("why-bin", b"\x00\xff"))
 
 
 class CutService(grpc.GenericRpcHandler):
-    """Hands its contexts to the test; `flood` writes without end, `wait` sends one message and waits for ever."""
+    """Hands its streams to the test; `flood` writes without end, `wait` sends one message and waits for ever."""
 
     def __init__(self) -> None:
-        self.contexts: list[MeasuredContext] = []
+        self.streams: list[MeasuredStream] = []
         self.ended: list[str] = []
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
@@ -42,7 +43,7 @@ class CutService(grpc.GenericRpcHandler):
         return behaviour and grpc.unary_stream_rpc_method_handler(behaviour)
 
     async def generated(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        self.contexts.append(context)
+        self.streams.append(current_stream())
         try:
             while True:
                 yield MESSAGE
@@ -50,7 +51,7 @@ class CutService(grpc.GenericRpcHandler):
             self.ended.append("generated")
 
     async def written(self, request: bytes, context: Any) -> None:
-        self.contexts.append(context)
+        self.streams.append(current_stream())
         try:
             while True:
                 await context.write(MESSAGE)
@@ -58,7 +59,7 @@ class CutService(grpc.GenericRpcHandler):
             self.ended.append("written")
 
     async def wait(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        self.contexts.append(context)
+        self.streams.append(current_stream())
         try:
             yield MESSAGE
             await asyncio.Event().wait()
@@ -89,7 +90,7 @@ class Session:
         return call, book
 
     def cut(self) -> None:
-        self.service.contexts[-1].cut(CODE, "too slow", TRAILERS)
+        self.service.streams[-1].cut(CODE, "too slow", TRAILERS)
 
     async def no_stream_open(self) -> None:
         await until(self.ledger.open_books, lambda books: books == [], what="no open stream")
@@ -173,7 +174,7 @@ async def test_a_second_cut_changes_nothing():
         call, _ = await session.blocked("generated")
         session.cut()
         await until(lambda: session.service.ended)
-        session.service.contexts[-1].cut(grpc.StatusCode.INTERNAL, "again")
+        session.service.streams[-1].cut(grpc.StatusCode.INTERNAL, "again")
         _, error = await read_to_its_end(call)
         assert_is_the_cut(error)
         await session.no_stream_open()
@@ -240,7 +241,7 @@ async def test_a_cut_of_one_stream_leaves_others_alone():
         await other.read()
         (kept,) = session.ledger.open_books()
         call = session.call("generated")
-        await until(lambda: len(session.service.contexts) == 2)
+        await until(lambda: len(session.service.streams) == 2)
         session.cut()
         _, error = await read_to_its_end(call)
         assert_is_the_cut(error)
@@ -273,10 +274,11 @@ async def test_an_overdue_buffer_ends_its_stream_and_the_books_balance():
             return grpc.unary_stream_rpc_method_handler(self.live)
 
         async def live(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+            stream = current_stream()
             self.buffers.append(
                 DisconnectBuffer(
-                    context.book,
-                    lambda seconds: context.cut(CODE, f"behind for {seconds:g} s", TRAILERS),
+                    stream.book,
+                    lambda seconds: stream.cut(CODE, f"behind for {seconds:g} s", TRAILERS),
                     patience_seconds=5,
                     most_messages=4,
                     clock=lambda: now,

@@ -38,6 +38,7 @@ def test_streams_of_one_client_add_up():
     assert account.tally(0) == {
         "messages": 3,
         "bytes": 300,
+        "unsized": 0,
         "produced": 0,
         "dropped": 0,
         "write_blocked_seconds": 0,

@@ -75,7 +75,7 @@ def test_the_answers_are_right():
 
 
 def test_the_table_is_that_of_the_declared_metrics():
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]+) \| (.+) \|$", TEXT, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) \| (.+) \|$", TEXT, re.MULTILINE)
     assert rows == [
         (metric.name, metric.kind, ", ".join(metric.labels), metric.help)
         for metric in (*SERVER_METRICS, *CLIENT_METRICS)

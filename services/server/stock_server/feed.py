@@ -1,4 +1,4 @@
-"""The live feed: one source per ticker for all streams, each update made and serialised once."""
+"""The live feed: one source per ticker for all streams, each update made once, and serialised once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from flowcontrol import StreamBuffer
+from flowcontrol import SharedMessage, StreamBuffer
 from stock_server.pace import Pace
 from stock_server.source import StockSource
 
@@ -22,11 +22,11 @@ class LiveFeed:
         self.source_id = uuid.uuid4().hex
         self._sources = sources
         self._pace = pace
-        self._buffers: set[StreamBuffer[bytes]] = set()
+        self._buffers: set[StreamBuffer[SharedMessage]] = set()
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def subscribed(self, buffer: StreamBuffer[bytes]) -> Iterator[None]:
+    def subscribed(self, buffer: StreamBuffer[SharedMessage]) -> Iterator[None]:
         """Feed a buffer while the context lasts."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -42,7 +42,7 @@ class LiveFeed:
     async def _run(self) -> None:
         async for _ in self._pace.beats():
             for source in self._sources:
-                message = source.next().SerializeToString()
+                message = SharedMessage(source.next())
                 for buffer in tuple(self._buffers):
                     buffer.put(source.ticker, message)
             await asyncio.sleep(0)  # at an interval of 0 nothing else would get a turn

@@ -6,10 +6,19 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import grpc
 
-from flowcontrol import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, MeasuredContext, StreamBuffer
+from flowcontrol import (
+    ConflateBuffer,
+    DisconnectBuffer,
+    DropOldestBuffer,
+    MeasuredStream,
+    SharedMessage,
+    StreamBuffer,
+    current_stream,
+)
 from stock_server import slow_consumer
 from stock_server.feed import LiveFeed
 from stock_server.pace import Pace
@@ -17,6 +26,8 @@ from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceServicer
+
+Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, StockUpdate]"
 
 SOURCE_KEY = "stock-source"
 """Initial metadata: names the source, so that a client knows which sequence numbers go together."""
@@ -55,7 +66,7 @@ class StockService(StockServiceServicer):
         """Streams open now: what the limit counts."""
         return self._streams
 
-    async def GetUpdates(self, request: EmptyRequest, context: MeasuredContext) -> AsyncIterator[StockUpdate | bytes]:
+    async def GetUpdates(self, request: EmptyRequest, context: Context) -> AsyncIterator[StockUpdate | SharedMessage]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
         if self._streams >= self._limits.max_streams:
             await context.abort(
@@ -65,11 +76,12 @@ class StockService(StockServiceServicer):
         self._streams += 1
         try:
             policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
-            context.book.policy = policy
+            stream = current_stream()
+            stream.book.policy = policy
             paused = policy is Policy.PAUSE
             source_id = uuid.uuid4().hex if paused else self._feed.source_id
             await context.send_initial_metadata(((SOURCE_KEY, source_id), (POLICY_KEY, policy.value)))
-            async with aclosing(self._paused() if paused else self._live(policy, context)) as updates:
+            async with aclosing(self._paused() if paused else self._live(policy, stream)) as updates:
                 async for update in updates:
                     yield update
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
@@ -85,25 +97,25 @@ class StockService(StockServiceServicer):
             for source in sources:
                 yield source.next()
 
-    async def _live(self, policy: Policy, context: MeasuredContext) -> AsyncGenerator[bytes]:
+    async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:
         await self._pace.initial_delay()
-        buffer = self._buffer(policy, context)
+        buffer = self._buffer(policy, stream)
         with self._feed.subscribed(buffer):
             async for message in buffer:
                 yield message
 
-    def _buffer(self, policy: Policy, context: MeasuredContext) -> StreamBuffer[bytes]:
+    def _buffer(self, policy: Policy, stream: MeasuredStream) -> StreamBuffer[SharedMessage]:
         limits = self._limits
         if policy is Policy.CONFLATE:
-            return ConflateBuffer(context.book)
+            return ConflateBuffer(stream.book)
         if policy is Policy.DROP_OLDEST:
-            return DropOldestBuffer(context.book, limits.buffer_updates)
+            return DropOldestBuffer(stream.book, limits.buffer_updates)
 
         def end(behind_seconds: float) -> None:
-            context.cut(*slow_consumer.status(behind_seconds, limits.buffer_updates, limits.retry_delay_seconds))
+            stream.cut(*slow_consumer.status(behind_seconds, limits.buffer_updates, limits.retry_delay_seconds))
 
         return DisconnectBuffer(
-            context.book,
+            stream.book,
             end,
             patience_seconds=limits.disconnect_after_seconds,
             most_messages=limits.buffer_updates,

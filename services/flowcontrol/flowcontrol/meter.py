@@ -1,0 +1,201 @@
+"""Keep the book of a stream while its messages are written, or read, whatever goes wrong in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from flowcontrol.book import ReceiveBook, SendBook
+from flowcontrol.ledger import Ledger
+from flowcontrol.window import wire_bytes
+
+
+class SendMeter:
+    """Measures the writes of one stream. Never raises.
+
+    A write that is given up in the middle, as by a time limit, has handed its message to the transport all the same:
+    it counts as sent once a later one is accepted, or once the stream ends with a status, which comes behind it.
+    """
+
+    __slots__ = ("_handed_over", "_ledger", "_overlapping", "_under_way", "_waiter", "book", "size")
+
+    def __init__(self, book: SendBook, ledger: Ledger[SendBook]) -> None:
+        self.book = book
+        self.size: int | None = None
+        """Serialised size of the message in the write under way, in bytes; None: it has not been serialised."""
+        self._ledger = ledger
+        self._under_way = 0
+        self._overlapping = False
+        self._handed_over: list[int] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def begin(self, size: int | None = None) -> None:
+        """Note that a write begins; `size` is the message's, where no serializer will tell it."""
+        try:
+            book = self.book
+            if not book.is_open:
+                return
+            self.size = size
+            self._under_way += 1
+            if book.buffer is None:
+                book.produced += 1
+            book.in_write += 1
+            if self._under_way == 1:
+                book.writing.start(self._ledger.clock())
+            else:
+                self._overlapping = True
+        except Exception:
+            self._ledger.faults.note("a write begins")
+
+    def accepted(self) -> None:
+        """Note that the transport has accepted the message, and with it all that were handed over before."""
+        try:
+            book = self.book
+            if not book.is_open:
+                return
+            self._under_way -= 1
+            if self._handed_over:
+                self._count_handed_over()
+            book.in_write -= 1
+            self._add(None if self._overlapping else self.size)
+            self._end_write()
+        except Exception:
+            self._ledger.faults.note("a write is accepted")
+
+    def failed(self, error: BaseException) -> None:
+        """Note that a write has ended with an exception."""
+        try:
+            if not self.book.is_open:
+                return
+            self._under_way -= 1
+            # an error of grpc's own says that the message has not gone out
+            if self.size is None or self._overlapping or isinstance(error, grpc.aio.BaseError):
+                self.book.in_write -= 1
+                self.book.dropped += 1
+            else:
+                self._handed_over.append(self.size)
+            self._end_write()
+        except Exception:
+            self._ledger.faults.note("a write fails")
+
+    def drop(self) -> None:
+        """Count a message that was made and will not be written."""
+        if self.book.buffer is None:
+            self.book.produced += 1
+        self.book.dropped += 1
+
+    def rest(self) -> None:
+        """Note that nobody waits for the write under way any more."""
+        try:
+            self.book.writing.stop(self._ledger.clock())
+        except Exception:
+            self._ledger.faults.note("the clock stops")
+
+    def close(self, arrives: bool) -> None:
+        """Close the book; `arrives` tells that what the transport has comes to the client."""
+        try:
+            if self._under_way and self.size is not None:
+                self._handed_over.append(self.size)
+            if arrives:
+                self._count_handed_over()
+            self._ledger.close(self.book)
+        except Exception:
+            self._ledger.faults.note("a stream ends")
+        self.rest()
+        self._wake()
+
+    @property
+    def in_first_write(self) -> bool:
+        """Whether a message is being written, and none has been before."""
+        return self._under_way > 0 and self.book.messages == 0
+
+    async def first_write(self) -> None:
+        """Wait for the end of the write under way."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _add(self, size: int | None) -> None:
+        self.book.add(None if size is None or self.book.compressed else wire_bytes(size))
+
+    def _count_handed_over(self) -> None:
+        for size in self._handed_over:
+            self.book.in_write -= 1
+            self._add(size)
+        self._handed_over.clear()
+
+    def _end_write(self) -> None:
+        if self._under_way == 0:
+            self._overlapping = False
+            self.book.writing.stop(self._ledger.clock())
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class ReceiveMeter:
+    """Measures the reads of one stream. Never raises.
+
+    `size_of` returns a message's serialised size in bytes; None where it is not known.
+    """
+
+    __slots__ = ("_call_has_ended", "_ledger", "_size_of", "book")
+
+    def __init__(self, book: ReceiveBook, ledger: Ledger[ReceiveBook], size_of: Callable[[Any], int | None]) -> None:
+        self.book = book
+        self._ledger = ledger
+        self._size_of = size_of
+        self._call_has_ended = False
+
+    def begin(self) -> None:
+        """Note that a read begins."""
+        try:
+            now = self._ledger.clock()
+            self.book.processing.stop(now)
+            self.book.waiting.start(now)
+        except Exception:
+            self._ledger.faults.note("a read begins")
+
+    def received(self, message: Any) -> None:
+        """Note that the application has a message."""
+        try:
+            now = self._ledger.clock()
+            self.book.waiting.stop(now)
+            if not self.book.is_open:
+                # another interceptor has the messages of a call that has ended, or has made another call for them
+                self.book = self._ledger.go_on(self.book)
+            size = self._size(message)
+            self.book.add(None if size is None else wire_bytes(size))
+            self.book.processing.start(now)
+        except Exception:
+            self._ledger.faults.note("a message is read")
+
+    def ended(self) -> None:
+        """Note that a read has ended without a message."""
+        try:
+            self.book.waiting.stop(self._ledger.clock())
+            if self._call_has_ended:
+                self._ledger.close(self.book)
+        except Exception:
+            self._ledger.faults.note("a read fails")
+
+    def end(self) -> None:
+        """Note that the call has ended."""
+        self._call_has_ended = True
+        try:
+            self._ledger.close(self.book)
+        except Exception:
+            self._ledger.faults.note("a stream ends")
+
+    def _size(self, message: Any) -> int | None:
+        if message is None:
+            return None  # grpc hands this on for a message that it could not deserialise
+        try:
+            return self._size_of(message)
+        except Exception:
+            self._ledger.faults.note("the size of a message")
+            return None

@@ -1,0 +1,73 @@
+"""Learn the size of each message from the method's own serializer, as grpc calls it; serialise shared ones once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flowcontrol.meter import SendMeter
+
+Serializer = Callable[[Any], bytes]
+
+
+class SharedMessage:
+    """A message for many streams of one method, which is serialised once, when the first of them sends it.
+
+    Handlers that are measured may send it in place of the message; its attributes are the message's.
+    """
+
+    __slots__ = ("_data", "message")
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self._data: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.message, name)
+
+    def serialized(self, serialize: Serializer) -> bytes:
+        """Return the message as `serialize` makes it, or has made it."""
+        if self._data is None:
+            self._data = serialize(self.message)
+        return self._data
+
+
+class Sizing:
+    """Tells the meter of one call's stream what each of its messages has come to.
+
+    grpc asks for a handler for each call, so its serializer serves one stream. Where another interceptor keeps
+    handlers for several streams at once, their sizes stay unknown.
+    """
+
+    __slots__ = ("_meters",)
+
+    def __init__(self) -> None:
+        self._meters: list[SendMeter] = []
+
+    def add(self, meter: SendMeter) -> None:
+        """Begin to tell a stream's meter."""
+        self._meters.append(meter)
+
+    def remove(self, meter: SendMeter) -> None:
+        """Tell a stream's meter no more."""
+        if meter in self._meters:
+            self._meters.remove(meter)
+
+    def serializer(self, serialize: Serializer) -> Serializer:
+        """Return a serializer that does what `serialize` does, and tells the size."""
+
+        def sizing(message: Any) -> bytes:
+            data = message.serialized(serialize) if isinstance(message, SharedMessage) else serialize(message)
+            if len(self._meters) == 1 and isinstance(data, bytes):
+                self._meters[0].size = len(data)
+            return data
+
+        return functools.wraps(serialize)(sizing)
+
+
+def raw_size(message: Any) -> int | None:
+    """Return the size of a message that grpc sends as it is, for want of a serializer: bytes, or text."""
+    if isinstance(message, str):
+        return len(message.encode())
+    return len(message) if isinstance(message, bytes) else None
