@@ -39,8 +39,8 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
     `ledger` has bounds or a clock of your own; `registry` gets the metrics, and interceptors with the same registry
     share its ledger. `on_consumer` is told when a client becomes held back, stops, or recovers; `thresholds` say when
     that is. `name_of` is asked, with a stream's context and the name that its client declares, for a name that counts
-    instead; None: the declared one does. `compression` is what the server was made with, for an interceptor cannot see that. Raises ValueError: the
-    registry has the metrics of another ledger.
+    instead; None: the declared one does. `compression` is what the server was made with, for an interceptor cannot see
+    that. Raises ValueError: the registry has the metrics of another ledger.
     """
 
     def __init__(
