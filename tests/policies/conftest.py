@@ -21,6 +21,7 @@ from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build
+from stock_server.health import Health
 from stock_server.pace import Pace
 from stock_server.service import StockService
 from stock_server.settings import ServerSettings
@@ -91,7 +92,7 @@ class Market:
         sources = new_sources or self._new_sources
         self.feed = LiveFeed(sources(), self.pace)
         self.service = StockService(self.pace, self.feed, sources, self.settings.limits)
-        self.server, self.port, _ = build(self.settings, self.service, self.interceptor)
+        self.server, self.port = build(self.settings, self.service, Health(), self.interceptor, self.settings.grpc_port)
 
     def _new_sources(self) -> list[StockSource]:
         settings = self.settings

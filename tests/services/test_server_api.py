@@ -48,6 +48,40 @@ def test_health_of_what_is_not_here(channel):
     assert failure.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+def test_a_watch_tells_of_a_service_that_is_not_here(channel):
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="none"))
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+def test_health_lists_all_services(channel):
+    listed = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest())
+    serving = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+    assert dict(listed.statuses) == {"": serving, "stockservice.StockService": serving}
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "stockservice.StockService",
+        "stockservice.StockService.GetUpdates",
+        "stockservice.StockUpdate",
+        "stockservice.StockUpdate.price",
+    ],
+)
+def test_reflection_finds_the_file_of_each_symbol(channel, symbol):
+    described = ProtoReflectionDescriptorDatabase(channel).FindFileContainingSymbol(symbol)
+    assert described.package == "stockservice"
+
+
+@pytest.mark.parametrize(
+    "symbol", ["", ".", "GetUpdates", "stockservice.StockService.None", "stockservice.None.GetUpdates", "a..b"]
+)
+def test_reflection_does_not_find_what_is_not_there(channel, symbol):
+    with pytest.raises(KeyError):
+        ProtoReflectionDescriptorDatabase(channel).FindFileContainingSymbol(symbol)
+
+
 def test_reflection_names_all_services_and_describes_the_stock_service(channel):
     database = ProtoReflectionDescriptorDatabase(channel)
     assert set(database.get_services()) == {

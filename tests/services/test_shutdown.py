@@ -18,6 +18,7 @@ from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 from processes import Services, clean_environment, free_port
+from raw_http2 import request, sent
 from waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -78,6 +79,19 @@ async def test_a_server_drains_in_time_with_a_fast_and_a_stalled_client(services
         assert code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
     assert server.event("server.drain.complete")
     assert "Traceback" not in server.errors()
+
+
+def test_one_who_watches_health_and_does_not_read_holds_up_nobody(services: Services):
+    server = services.server("--grace-seconds", "1")
+    watch = request(b"/grpc.health.v1.Health/Watch", message=b"", window_bytes=0)
+    with sent(server.grpc_port, watch) as stalled, grpc.insecure_channel(server.address) as channel:
+        assert stalled.recv(9), "the connection is up"
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=15)
+        assert next(watch).status == SERVING
+        server.send(signal.SIGTERM)
+        assert next(watch).status == NOT_SERVING
+        assert server.wait() == 0
+    assert server.errors() == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

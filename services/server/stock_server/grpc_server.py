@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import grpc
 from grpc_channelz.v1 import channelz
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
 from stock_server.credentials import server_credentials
+from stock_server.health import Health
 from stock_server.service import SERVICE_NAME, StockService
 from stock_server.settings import ServerSettings
+from stock_server.symbols import Symbols
 from stockservice.stock_pb2_grpc import add_StockServiceServicer_to_server
 
-SERVICES = (SERVICE_NAME, health.SERVICE_NAME, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+SERVICES = (SERVICE_NAME, HEALTH_SERVICE, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
 
 MOST_PENDING_STREAMS = 3_000
 """Streams that may come at once to a server of any size."""
 
 
 def build(
-    settings: ServerSettings, service: StockService, interceptor: FlowControlServerInterceptor
-) -> tuple[grpc.aio.Server, int, health.aio.HealthServicer]:
-    """Return a server that has not started, its port, and its health service. Raises OSError: the port is not free."""
+    settings: ServerSettings,
+    service: StockService,
+    health: Health,
+    interceptor: FlowControlServerInterceptor,
+    port: int,
+) -> tuple[grpc.aio.Server, int]:
+    """Return a server that has not started, and its port. Raises OSError: the port is not free."""
     server = grpc.aio.server(interceptors=[interceptor], options=channel_options(settings))
     add_StockServiceServicer_to_server(service, server)
-    health_service = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    add_HealthServicer_to_server(health, server)
     channelz.add_channelz_servicer(server)
-    reflection.enable_server_reflection(SERVICES, server)
+    reflection.enable_server_reflection(SERVICES, server, pool=Symbols())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"{host}:{settings.grpc_port}"
+    address = f"{host}:{port}"
     try:
         if settings.tls.named:
             port = server.add_secure_port(address, server_credentials(settings.tls))
@@ -39,14 +44,7 @@ def build(
             port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}") from error
-    return server, port, health_service
-
-
-async def set_health(health_service: health.aio.HealthServicer, serving: bool) -> None:
-    """Tell health checks, of the whole server and of the stock service, whether it takes new streams."""
-    status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-    for name in ("", SERVICE_NAME):
-        await health_service.set(name, status)
+    return server, port
 
 
 def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -12,13 +12,15 @@ from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.metrics_tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
+from stock_server.accepting import AcceptingServer
 from stock_server.credentials import certified_name
 from stock_server.feed import LiveFeed
-from stock_server.grpc_server import build, set_health
+from stock_server.grpc_server import build
 from stock_server.handshakes import FailedHandshakes
+from stock_server.health import Health
 from stock_server.metrics import register_metrics
 from stock_server.pace import Pace
-from stock_server.service import StockService
+from stock_server.service import SERVICE_NAME, StockService
 from stock_server.settings import ServerSettings
 from stock_server.slow_consumer import report
 from stock_server.source import StockSource
@@ -34,7 +36,10 @@ def main() -> None:
 
 
 async def serve(settings: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Ends the program with exit status 2 where a port is taken."""
+    """Serve until SIGTERM or SIGINT, then drain. Ends the program with exit status 2 where a port is taken.
+
+    With 1 where it has lost its port on the way: whoever starts it again gives it another chance.
+    """
     stop = stop_on_signals()
 
     registry = new_registry()
@@ -58,37 +63,35 @@ async def serve(settings: ServerSettings) -> None:
         open_streams=lambda: service.streams,
         expected_clients=settings.expected_client_list,
     )
-    serving = asyncio.Event()
-
-    def problem() -> str | None:
-        return None if serving.is_set() else "the server takes no streams: it starts, or drains"
-
+    health = Health(SERVICE_NAME)
     try:
         metrics_port = serve_metrics(
-            registry, settings.host, settings.metrics_port, problem, metrics_context(settings.metrics_tls)
+            registry, settings.host, settings.metrics_port, health.problem, metrics_context(settings.metrics_tls)
         )
     except OSError as error:
         exit_for_address(ServerSettings, "host", "metrics_port", error)
 
+    server = AcceptingServer(lambda port: build(settings, service, health, interceptor, port), registry)
     try:
-        server, grpc_port, health_service = build(settings, service, interceptor)
+        grpc_port = await server.start(settings.grpc_port)
     except OSError as error:
         exit_for_address(ServerSettings, "host", "grpc_port", error)
 
     if settings.tls.named:
         FailedHandshakes(registry).watch()
-    await server.start()
-    await set_health(health_service, serving=True)
-    serving.set()
+    health.set_serving(True)
     log.info("server.start.complete", grpc_port=grpc_port, metrics_port=metrics_port)
 
+    watching = asyncio.create_task(server.watch(on_lost=stop.set))
     await stop.wait()
+    watching.cancel()
 
     log.info("server.drain.started", grace_seconds=settings.grace_seconds)
-    await set_health(health_service, serving=False)
-    serving.clear()
+    health.set_serving(False)
     await asyncio.sleep(settings.drain_delay_seconds)
     pace.stop()
     await server.stop(settings.grace_seconds)
     await interceptor.handlers_ended()
     log.info("server.drain.complete")
+    if server.lost:
+        raise SystemExit(1)
