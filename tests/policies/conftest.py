@@ -16,6 +16,7 @@ from flowcontrol import FlowControlClientInterceptor, FlowControlServerIntercept
 from stock_client.connection import read_for_ever
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
+from stock_client.presence import Presence
 from stock_client.processing import Phase
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
@@ -168,8 +169,8 @@ class Switch:
 class RecordingMetrics(ClientMetrics):
     """Keeps the updates besides."""
 
-    def __init__(self, registry: CollectorRegistry, client: str) -> None:
-        super().__init__(registry, client)
+    def __init__(self, registry: CollectorRegistry, client: str, presence: Presence) -> None:
+        super().__init__(registry, client, presence)
         self.updates: list[StockUpdate] = []
 
     def begin(self, update: StockUpdate) -> None:
@@ -204,7 +205,7 @@ class Client:
         )
         self._switch = Switch()
         self.registry = CollectorRegistry()
-        self.metrics = RecordingMetrics(self.registry, name)
+        self.metrics = RecordingMetrics(self.registry, name, Presence(60))
         self.interceptor = FlowControlClientInterceptor(name, self._settings.window, registry=self.registry)
         self._reading: asyncio.Task[None] | None = None
         self.reader = RecordingReader(self._switch, self.metrics, policy=policy, log_updates=False)

@@ -152,11 +152,13 @@ class GappyMarket:
     async def read_all(self, opener, streams: int) -> Any:
         """Let a client read all streams; return it."""
         await self.server.start()
-        client = opener.client(self)
-        await until(lambda: client.reader.ends, lambda ends: len(ends) == streams, what="the streams' ends")
-        await client.die()
-        await self.server.stop(0)
-        del self.server
+        try:
+            client = opener.client(self)
+            await until(lambda: client.reader.ends, lambda ends: len(ends) == streams, what="the streams' ends")
+            await client.die()
+        finally:
+            await self.server.stop(0)
+            del self.server
         return client
 
 
