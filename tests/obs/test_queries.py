@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from observed import Query, queries
+from observed import queries
 from processes import running_services
 from prometheus_tools import EVERY_SECOND, Prometheus, command, running_prometheus, write_rules, write_targets
+from tiles import asked, filled_in
 from waiting import until_blocking
 
 pytestmark = pytest.mark.timeout(120)  # whichever test comes first also waits for the programs to start
 
 WITHIN_SECONDS = 35.0
 """Until everything has been seen: the clients held back, scraped twice, recorded and judged."""
-
-MAY_BE_EMPTY = {"backpressure: Held back now: B", "backpressure: Held back now: C"}
-"""How many more are held back than there is room for, and that none is."""
 
 
 @pytest.fixture(scope="module")
@@ -49,40 +46,69 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         yield seen
 
 
-def ask(prometheus: Prometheus, query: Query) -> list[Any]:
-    """Return the series that Grafana would get, of the last minute and of all clients."""
-    expr = query.expr.replace("$client", ".+").replace("$__range", "60s")
-    if query.instant:
-        series = prometheus.get("query", query=expr)["result"]
-        values = [each["value"] for each in series]
-    else:
-        now = time.time()
-        series = prometheus.get("query_range", query=expr, start=now - 60, end=now, step=1)["result"]
-        values = [value for each in series for value in each["values"]]
-    return [value for _, value in values if math.isfinite(float(value))]
+def test_every_query_is_understood_and_every_panel_shows_something(prometheus: Prometheus) -> None:
+    """Some have nothing to say in this scene: who is stopped, how many more there are than there is room for."""
+    all_queries = list(queries())
+    panels = {(query.dashboard, query.panel) for query in all_queries if query.panel != "annotation"}
+    assert len(panels) > 25
 
-
-def test_every_query_returns_what_there_is_to_see(prometheus: Prometheus) -> None:
-    all_queries = [query for query in queries() if str(query) not in MAY_BE_EMPTY]
-    assert len(all_queries) > 40
-
-    def without_series() -> list[str]:
-        return [f"{query}: {query.expr}" for query in all_queries if not ask(prometheus, query)]
+    def empty() -> set[tuple[str, str]]:
+        series = {query: asked(prometheus, query.expr, instant=query.instant) for query in all_queries}
+        return panels - {(query.dashboard, query.panel) for query in all_queries if series[query]}
 
     until_blocking(
-        without_series, lambda empty: not empty, within_seconds=WITHIN_SECONDS, every_seconds=0.5, what="series for all"
+        empty, lambda found: not found, within_seconds=WITHIN_SECONDS, every_seconds=0.5, what="series for all panels"
     )
 
 
-def test_the_answers_name_the_slow_client_and_it_alone(prometheus: Prometheus) -> None:
-    (held_back,) = (query for query in queries() if str(query) == "backpressure: Held back now: A")
-    expr = held_back.expr.replace("$client", ".+")
+@pytest.mark.parametrize("mark", ["stream opened", "stream ended"])
+def test_marks_stand_where_something_happened(prometheus: Prometheus, mark: str) -> None:
+    """A step of 7 s hides nothing, though the marks are there for one evaluation only."""
+    (query,) = (query for query in queries() if query.ref == mark)
+    expr = query.expr.replace("[$__interval]", "[7s]")
+
+    def moments() -> set[float]:
+        now = time.time()
+        series = prometheus.get("query_range", query=filled_in(expr), start=now - 63, end=now, step=7)["result"]
+        return {float(value) for each in series for _, value in each["values"]}
+
+    until_blocking(moments, within_seconds=WITHIN_SECONDS, every_seconds=0.5, what=mark)
+    assert all(time.time() - 120 < moment / 1000 <= time.time() for moment in moments())
+
+
+def test_lines_have_the_colour_of_what_their_client_is_now(prometheus: Prometheus) -> None:
+    """Each client is drawn by one query, whatever it was before."""
+    of_panel = [query for query in queries() if query.panel == "Processed per second, by client"]
+
+    def drawn() -> dict[str, list[str]]:
+        by_client: dict[str, list[str]] = {}
+        for query in of_panel:
+            for labels, _ in asked(prometheus, query.expr, instant=False):
+                by_client.setdefault(labels["client"], []).append(query.ref)
+        return by_client
+
     until_blocking(
-        lambda: prometheus.by_client(expr),
-        lambda by_client: by_client == {"slow-client": 2},
+        drawn,
+        lambda by_client: (by_client.get("client"), by_client.get("slow-client")) == (["N0"], ["N3"]),
         within_seconds=WITHIN_SECONDS,
         every_seconds=0.5,
     )
+
+
+def test_the_headline_is_about_the_slow_client(prometheus: Prometheus) -> None:
+    of_panel = [query for query in queries() if query.panel.startswith("Stock updates sent x")]
+
+    def last() -> list[tuple[str, float]]:
+        series = [asked(prometheus, query.expr, instant=False) for query in of_panel]
+        return [(labels.get("client", ""), values[-1]) for each in series for labels, values in each]
+
+    (_, sent), (_, processed), (_, ceiling) = until_blocking(
+        last,
+        lambda found: [client for client, _ in found] == ["slow-client"] * 3,
+        within_seconds=WITHIN_SECONDS,
+        every_seconds=0.5,
+    )
+    assert processed < sent < 2 * ceiling
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ MADE_BY_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 
 _NOT_METRICS = (
     "abs absent and avg bool by ceil clamp_max clamp_min count count_over_time count_values floor group_left "
-    "histogram_quantile ignoring increase label_replace last_over_time max max_over_time min offset on or quantile "
-    "rate round sort_desc sum time timestamp topk unless vector"
+    "histogram_quantile ignoring increase label_replace last_over_time max max_over_time min min_over_time offset on "
+    "or quantile rate round sort_desc sum time timestamp topk unless vector"
 )
 
 
@@ -100,5 +100,5 @@ def metric_names(expr: str) -> set[str]:
     bare = re.sub(r'"[^"]*"', "", expr)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
     bare = re.sub(r"\b(by|on|ignoring|group_left)\s*\([^)]*\)", "", bare)
-    bare = re.sub(r"\boffset\s+\w+", "", bare)
+    bare = re.sub(r"\boffset\s+\w+|@ end\(\)|\bNaN\b|\$\w+", "", bare)
     return set(re.findall(r"(?<![\w.:])[a-zA-Z_:][\w:]*", bare)) - set(_NOT_METRICS.split()) - {"group", "bool"}
