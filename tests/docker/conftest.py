@@ -41,6 +41,7 @@ class Compose:
     def __init__(self, env_file: Path) -> None:
         self.project = f"backpressure-test-{os.getpid()}"
         self.env_file = env_file
+        self.files: tuple[str, ...] = ("compose.yaml",)
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "SLOW_", "COMPOSE_"))
         }
@@ -54,7 +55,8 @@ class Compose:
         self._run("build")
 
     def _run(self, *arguments: str, check: bool = True) -> str:
-        command = (DOCKER, "compose", "--env-file", str(self.env_file), *arguments)
+        files = [argument for file in self.files for argument in ("-f", file)]
+        command = (DOCKER, "compose", *files, "--env-file", str(self.env_file), *arguments)
         done = subprocess.run(command, cwd=TOP, env=self.environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr[-4000:]}"
         return done.stdout
