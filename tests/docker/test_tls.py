@@ -49,7 +49,9 @@ def test_it_runs_is_healthy_is_scraped_and_takes_new_certificates(project: Any, 
         return {stream["metric"]["client"].rpartition("-")[0] for stream in streams}
 
     until_blocking(names, lambda names: names == {"client", "slow-client"}, within_seconds=60, every_seconds=0.5)
-    assert [each["value"][1] for each in ask("up")] == ["1", "1", "1"]
+    until_blocking(
+        lambda: [each["value"][1] for each in ask("up")], lambda up: up == ["1", "1", "1"], within_seconds=60
+    )
 
     # nobody who has no certificate gets anything
     plain = project("exec", "-T", "client", "python", "-c", WITHOUT_CERTIFICATE)

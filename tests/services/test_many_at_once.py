@@ -19,7 +19,8 @@ CONNECTIONS = 4
 
 @pytest.mark.timeout(120)
 async def test_all_streams_of_a_burst_are_served_and_those_above_the_limit_are_told(services: Services) -> None:
-    server = services.server("--max-streams", str(STREAMS), "--update-interval-seconds", "60")
+    limits = ("--max-streams", str(STREAMS), "--max-streams-per-client", str(STREAMS))
+    server = services.server(*limits, "--update-interval-seconds", "60")
     channels = [
         grpc.aio.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
         for _ in range(CONNECTIONS)

@@ -40,6 +40,7 @@ def open_channel(
         ("grpc.initial_reconnect_backoff_ms", round(settings.backoff_initial_seconds * 1000)),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", backoff_ms),
+        ("grpc.max_receive_message_length", settings.max_update_bytes),
         ("grpc.enable_http_proxy", 0),  # a container engine may name one to all containers, which knows no host inside
     ]
     if tls is None:

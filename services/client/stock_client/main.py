@@ -48,7 +48,13 @@ async def run(settings: ClientSettings) -> None:
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 
-    reader = StreamReader(settings.schedule, metrics, policy=settings.policy, log_updates=settings.log_updates)
+    reader = StreamReader(
+        settings.schedule,
+        metrics,
+        policy=settings.policy,
+        log_updates=settings.log_updates,
+        max_tickers=settings.max_tickers,
+    )
     reading = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics))
     stopping = asyncio.create_task(stop.wait())
     log.info(

@@ -33,6 +33,12 @@ class ClientMetrics:
             ["client"],
             registry=registry,
         )
+        self.unfollowed = Counter(
+            "stock_client_unfollowed_updates",
+            "Updates of tickers beyond the limit: whether any of them are missed is not known.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
         self._repeated = Counter(
             "stock_client_repeated_updates", "Updates that came again, or out of order.", ["client"], registry=registry
         )

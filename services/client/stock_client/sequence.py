@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+LONGEST_TICKER = 64
+"""Characters; a longer one is no ticker, and would cost memory."""
+
 
 class SequenceTracker:
-    """Follows the sequence numbers of each ticker of one source."""
+    """Follows the sequence numbers of each ticker of one source, of so many tickers at most: others cost no memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_tickers: int = 10_000) -> None:
+        self._max_tickers = max_tickers
         self._source: str | None = None
         self._last: dict[str, int] = {}
 
@@ -21,12 +25,16 @@ class SequenceTracker:
         self._source = source
         return goes_on
 
+    def follows(self, ticker: str) -> bool:
+        """Tell whether the numbers of a ticker are followed, or would be."""
+        return ticker in self._last or (len(self._last) < self._max_tickers and len(ticker) <= LONGEST_TICKER)
+
     def skipped_before(self, ticker: str, sequence: int) -> int:
         """Return how many updates of the ticker are missing just before this one; -1: it came again, or too late.
 
-        0 for the first of a source, and for a server that does not number (0).
+        0 for the first of a source, for a server that does not number (0), and for a ticker that is not followed.
         """
-        if sequence == 0:
+        if sequence == 0 or not self.follows(ticker):
             return 0
         last = self._last.get(ticker)
         if last is not None and sequence <= last:

@@ -72,6 +72,18 @@ class ClientSettings(ServiceSettings):
     ready_within_seconds: SomeSeconds = Field(
         60.0, description="seconds without a stream from which on the client is not ready, above 0"
     )
+    max_update_bytes: int = Field(
+        4_194_304,
+        ge=1_024,
+        le=2_147_483_647,
+        description="largest update, 1024 to 2147483647 bytes; a larger one ends the stream",
+    )
+    max_tickers: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="tickers whose numbers are followed, 1 to 10000000; what is missed of others is not known",
+    )
     backoff_initial_seconds: SomeSeconds = Field(
         0.5,
         description="most seconds before the first reconnect, above 0; doubles each time",

@@ -38,16 +38,18 @@ class StreamReader:
         *,
         policy: str | None = None,
         log_updates: bool = True,
+        max_tickers: int = 10_000,
     ) -> None:
         self._wanted = () if policy is None else ((POLICY_KEY, policy),)
         self._drops = False
         self._processing = processing
         self._metrics = metrics
         self._log_updates = log_updates
-        self._sequences = SequenceTracker()
+        self._sequences = SequenceTracker(max_tickers)
         self._started_at = time.monotonic()
         self._last: StockUpdate | None = None
         self._told_unnumbered = False
+        self._told_unfollowed = False
         self.updates = 0
         """Updates read so far, of all streams."""
 
@@ -115,6 +117,12 @@ class StreamReader:
             self._told_unnumbered = True
 
     def _check_sequence(self, update: StockUpdate) -> None:
+        if not self._sequences.follows(update.ticker):
+            self._metrics.unfollowed.inc()
+            if not self._told_unfollowed:
+                log.warning("stream.unfollowed", consequence="of so many tickers not all are followed (--max-tickers)")
+                self._told_unfollowed = True
+            return
         skipped = self._sequences.skipped_before(update.ticker, update.sequence)
         if skipped > 0 and self._drops:
             self._metrics.dropped.inc(skipped)

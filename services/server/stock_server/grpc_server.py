@@ -9,6 +9,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
+from stock_server.connection_limits import limit_options
 from stock_server.credentials import server_credentials
 from stock_server.health import Health
 from stock_server.service import SERVICE_NAME, StockService
@@ -33,8 +34,11 @@ def build(
     server = grpc.aio.server(interceptors=[interceptor], options=channel_options(settings))
     add_StockServiceServicer_to_server(service, server)
     add_HealthServicer_to_server(health, server)
-    channelz.add_channelz_servicer(server)
-    reflection.enable_server_reflection(SERVICES, server, pool=Symbols())
+    if settings.channelz:
+        channelz.add_channelz_servicer(server)
+    if settings.reflection:
+        services = [name for name in SERVICES if settings.channelz or "channelz" not in name]
+        reflection.enable_server_reflection(services, server, pool=Symbols())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{port}"
     try:
@@ -60,7 +64,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     pending = max(MOST_PENDING_STREAMS, 2 * settings.max_streams)
     return [
         ("grpc.so_reuseport", 0),
-        ("grpc.enable_channelz", 1),
+        ("grpc.enable_channelz", int(settings.channelz)),
         ("grpc.keepalive_time_ms", round(settings.keepalive_time_seconds * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
         ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
@@ -68,4 +72,5 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
+        *limit_options(settings),
     ]

@@ -54,7 +54,7 @@ async def serve(settings: ServerSettings) -> None:
         return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
 
     pace = Pace(settings.update_interval_seconds, settings.initial_delay_seconds)
-    service = StockService(pace, LiveFeed(new_sources(), pace), new_sources, settings.limits)
+    service = StockService(pace, LiveFeed(new_sources(), pace), new_sources, settings.limits, registry)
     register_metrics(
         registry,
         interceptor.ledger,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from flowcontrol import (
     ConflateBuffer,
@@ -20,6 +21,7 @@ from flowcontrol import (
     current_stream,
 )
 from stock_server import slow_consumer
+from stock_server.admission import Admission, StreamLimits, StreamRefusedError
 from stock_server.feed import LiveFeed
 from stock_server.pace import Pace
 from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
@@ -37,10 +39,9 @@ GET_UPDATES = f"{SERVICE_NAME}/GetUpdates"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What streams may have."""
+class Limits(StreamLimits):
+    """What streams may have, and how many there may be."""
 
-    max_streams: int
     policy: Policy = Policy.PAUSE
     allowed_policies: frozenset[Policy] = frozenset(Policy)
     buffer_updates: int = 256
@@ -53,28 +54,28 @@ class StockService(StockServiceServicer):
     """Streams updates: each stream from sources of its own that wait for it, or from the live feed through a buffer."""
 
     def __init__(
-        self, pace: Pace, feed: LiveFeed, new_sources: Callable[[], Sequence[StockSource]], limits: Limits
+        self,
+        pace: Pace,
+        feed: LiveFeed,
+        new_sources: Callable[[], Sequence[StockSource]],
+        limits: Limits,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._pace = pace
         self._feed = feed
         self._new_sources = new_sources
         self._limits = limits
-        self._streams = 0
+        self._admission = Admission(limits, registry)
 
     @property
     def streams(self) -> int:
         """Streams open now: what the limit counts."""
-        return self._streams
+        return self._admission.streams
 
     async def GetUpdates(self, request: EmptyRequest, context: Context) -> AsyncIterator[StockUpdate | SharedMessage]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
-        if self._streams >= self._limits.max_streams:
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the server has its {self._limits.max_streams} streams open already",
-            )
-        self._streams += 1
         try:
+            self._admission.admit(context)
             policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
             stream = current_stream()
             stream.book.policy = policy
@@ -85,10 +86,10 @@ class StockService(StockServiceServicer):
                 async for update in updates:
                     yield update
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
-        except PolicyRefusedError as refused:
+        except (PolicyRefusedError, StreamRefusedError) as refused:
             await context.abort(refused.code, refused.details)
         finally:
-            self._streams -= 1
+            self._admission.leave(context)
 
     async def _paused(self) -> AsyncGenerator[StockUpdate]:
         sources = self._new_sources()

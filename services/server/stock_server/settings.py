@@ -68,6 +68,32 @@ class ServerSettings(ServiceSettings):
         description="clients that should have a stream, names separated by commas, each meaning that name alone or "
         "followed by '-' and more; empty: none in particular",
     )
+    max_streams_per_client: int = Field(
+        1_000,
+        ge=1,
+        le=LARGEST_STREAMS,
+        description=f"streams open at once of one client's name, 1 to {LARGEST_STREAMS}; further ones are refused",
+    )
+    max_connections: int = Field(
+        4_000,
+        ge=1,
+        le=LARGEST_STREAMS,
+        description=f"connections at once, 1 to {LARGEST_STREAMS}; further ones are closed without a word",
+    )
+    max_connection_age_seconds: Seconds = Field(
+        0.0, description="seconds that a stream and a connection last, a tenth more or less; 0: no end"
+    )
+    max_connection_idle_seconds: Seconds = Field(
+        300.0, description="seconds that a connection without a stream lasts; 0: no end"
+    )
+    max_metadata_bytes: int = Field(
+        8_192, ge=1_024, le=1_048_576, description="metadata of a request, 1024 to 1048576 bytes; HTTP/2 counts them"
+    )
+    max_request_bytes: int = Field(
+        65_536, ge=1_024, le=4_194_304, description="size of a request, 1024 to 4194304 bytes; larger ones are refused"
+    )
+    reflection: bool = Field(True, description="tell whoever asks what services there are (gRPC reflection)")
+    channelz: bool = Field(True, description="tell whoever asks of all connections and streams (gRPC channelz)")
     tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
     policy: PolicyName = Field(
         "pause", description="what a client gets that is too slow: pause, conflate, drop-oldest or disconnect"
@@ -157,6 +183,9 @@ class ServerSettings(ServiceSettings):
         """What streams may have; the server's own policy is always allowed."""
         return Limits(
             max_streams=self.max_streams,
+            max_streams_per_client=self.max_streams_per_client,
+            max_age_seconds=self.max_connection_age_seconds,
+            max_metadata_bytes=self.max_metadata_bytes,
             policy=Policy(self.policy),
             allowed_policies=frozenset({Policy(self.policy), *map(Policy, self.allowed_policies.split(","))}),
             buffer_updates=self.buffer_updates,
