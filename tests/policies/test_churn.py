@@ -118,7 +118,7 @@ async def test_streams_opened_and_cancelled_at_random_leave_nothing_behind(opene
         await until(ledger.open_books, lambda books: books == [], what="no open stream")
     assert churn.opened > STREAMS
     assert churn.ends == {grpc.StatusCode.RESOURCE_EXHAUSTED}, "the slow ones under disconnect"
-    assert (len(market.feed._buffers), market.service._streams) == (0, 0)
+    assert (len(market.feed._buffers), market.service.streams) == (0, 0)
 
     tally = sent.statement().methods["stockservice.StockService/GetUpdates"]
     assert tally["produced"] == tally["messages"] + tally["dropped"]

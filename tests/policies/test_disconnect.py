@@ -16,7 +16,7 @@ TICKERS = 3
 
 async def until_ended(market):
     """Make updates until the handler has given up."""
-    await until(lambda: market.pace.beat() or market.service._streams, lambda streams: streams == 0, what="the end")
+    await until(lambda: market.pace.beat() or market.service.streams, lambda streams: streams == 0, what="the end")
 
 
 async def test_the_end_says_why_and_when_to_come_back(opener):
