@@ -24,6 +24,7 @@ from lab.console import Bar, new_console
 from lab.processes.services import ServiceFailedError, run_server
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Folder
 
 PADDING_BYTES = 1_000
 """Larger updates fill a thousand windows in a second."""
@@ -49,7 +50,7 @@ class BenchSettings(CommandSettings):
     shared_streams: int = Field(100, ge=2, le=1_000, description="most stalled streams on a shared channel, 2 to 1000")
     rounds: int = Field(5, ge=1, le=50, description="rounds of each series, 1 to 50; figures are their medians")
     seconds: float = Field(1.0, gt=0, le=60, description="seconds of each measurement of the fast client, up to 60")
-    out: Path = Field(Path("out/bench-isolation"), description="folder for results.json and the services' logs")
+    out: Folder = Field(Path("out/bench-isolation"), description="folder for results.json and the services' logs")
 
 
 @dataclass(frozen=True)

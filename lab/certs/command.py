@@ -13,6 +13,7 @@ from lab.certs.authority import Authority, Pair
 from lab.console import new_console
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Folder
 
 HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -33,7 +34,7 @@ class CertsSettings(CommandSettings):
 
     model_config = SettingsConfigDict(cli_prog_name="lab certs")
 
-    out: Path = Field(
+    out: Folder = Field(
         Path("certs"), description="folder to write to: tls.crt, tls.key and ca.crt in one for each service"
     )
     days: int = Field(365, ge=1, le=3_650, description="days that the certificates are valid, 1 to 3650")

@@ -19,6 +19,7 @@ from lab.demo.play import CHART, PlaySettings, judge, largest_update_bytes, run
 from lab.processes.samples import Sample, Sampler
 from lab.processes.services import run_client, run_server
 from lab.verdict import ActVerdict, Verdict
+from servicekit.values import Folder
 
 LARGEST_DEMO_WINDOW_BYTES = 64 * 2**20
 """Loopback carries the updates of a larger one too slowly for a demo of a minute."""
@@ -39,7 +40,7 @@ class DemoSettings(PlaySettings):
         le=LARGEST_DEMO_WINDOW_BYTES,
         description=f"receive window of the clients, 16384 to {LARGEST_DEMO_WINDOW_BYTES} bytes",
     )
-    out: Path = Field(Path("out/demo"), description="folder for chart.png, verdict.json and the services' logs")
+    out: Folder = Field(Path("out/demo"), description="folder for chart.png, verdict.json and the services' logs")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import field_validator
@@ -18,6 +17,7 @@ from lab.processes.services import ServiceFailedError
 from lab.verdict import ActVerdict, Claim, Verdict, report
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Folder
 from stock_server.source import StockSource
 
 CHART = "chart.png"
@@ -27,7 +27,7 @@ class PlaySettings(CommandSettings):
     """Settings that every demo has; each has its own defaults."""
 
     window_bytes: int
-    out: Path
+    out: Folder
 
     @field_validator("window_bytes", check_fields=False)
     @classmethod

@@ -30,6 +30,7 @@ from lab.demo.policy_acts import (
 from lab.processes.samples import Sample, Sampler
 from lab.processes.services import run_client, run_server
 from lab.verdict import Verdict
+from servicekit.values import Folder
 
 LARGEST_WINDOW_BYTES = 262_144
 """With a larger one the slow client would not have read what the window holds within the demo."""
@@ -49,7 +50,7 @@ class DemoPoliciesSettings(PlaySettings):
         le=LARGEST_WINDOW_BYTES,
         description=f"receive window of the clients, 16384 to {LARGEST_WINDOW_BYTES} bytes",
     )
-    out: Path = Field(
+    out: Folder = Field(
         Path("out/demo-policies"), description="folder for chart.png, verdict.json and the services' logs"
     )
 

@@ -19,10 +19,14 @@ from lab.console import new_console
 from lab.predict.prediction import Prediction, Scenario, predict
 from lab.slow_reader import KEEPALIVE_TIME_SECONDS
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Seconds
 from stock_server.policy import Policy
 
 STOCK_UPDATE_BYTES = 99
 """A stock update without padding, give or take 2."""
+
+LARGEST_NUMBER = 2**31 - 1
+"""What is beyond it is no size of anything that runs."""
 
 
 class PredictSettings(CommandSettings):
@@ -30,13 +34,17 @@ class PredictSettings(CommandSettings):
 
     model_config = SettingsConfigDict(cli_prog_name="lab predict")
 
-    message_bytes: int = Field(STOCK_UPDATE_BYTES, ge=0, description="serialised size of an update, 0 or more bytes")
+    message_bytes: int = Field(
+        STOCK_UPDATE_BYTES, ge=0, le=LARGEST_NUMBER, description="serialised size of an update, 0 or more bytes"
+    )
     updates_per_second: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="updates made for a stream, of all tickers together, above 0"
+        10.0,
+        ge=1e-6,
+        le=1e9,
+        allow_inf_nan=False,
+        description="updates made for a stream, of all tickers together, 0.000001 to 1000000000",
     )
-    processing_seconds: float = Field(
-        2.0, ge=0, allow_inf_nan=False, description="seconds that the client takes for an update, 0 or more"
-    )
+    processing_seconds: Seconds = Field(2.0, description="seconds that the client takes for an update, 0 or more")
     window_bytes: str = Field(
         str(DEFAULT_WINDOW_BYTES),
         coerce_numbers_to_str=True,
@@ -46,13 +54,18 @@ class PredictSettings(CommandSettings):
         "pause", description="the server's for slow clients: pause, conflate, drop-oldest or disconnect"
     )
     buffer_updates: int = Field(
-        DEFAULT_BUFFER_MESSAGES, ge=1, description="updates that wait under drop-oldest and disconnect, 1 or more"
+        DEFAULT_BUFFER_MESSAGES,
+        ge=1,
+        le=LARGEST_NUMBER,
+        description="updates that wait under drop-oldest and disconnect, 1 or more",
     )
-    disconnect_after_seconds: float = Field(
-        5.0, ge=0, allow_inf_nan=False, description="seconds with its buffer full that disconnect waits, 0 or more"
+    disconnect_after_seconds: Seconds = Field(
+        5.0, description="seconds with its buffer full that disconnect waits, 0 or more"
     )
-    tickers: int = Field(1, ge=1, description="stocks in the feed, 1 or more")
-    streams: int = Field(1, ge=1, description="such clients, each on a connection of its own, 1 or more")
+    tickers: int = Field(1, ge=1, le=LARGEST_NUMBER, description="stocks in the feed, 1 or more")
+    streams: int = Field(
+        1, ge=1, le=LARGEST_NUMBER, description="such clients, each on a connection of its own, 1 or more"
+    )
     keepalive_time_seconds: float = Field(
         KEEPALIVE_TIME_SECONDS, ge=1, description="seconds between the server's pings, 1 or more; inf: it sends none"
     )

@@ -24,6 +24,7 @@ from lab.predict.slow_run import Processed, pace_seconds, processed_in
 from lab.processes.services import Service, ServiceFailedError, run_client, run_server
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Folder
 from stock_server.policy import Policy
 from stock_server.source import StockSource
 
@@ -42,7 +43,7 @@ class WindowAgeSettings(CommandSettings):
     model_config = SettingsConfigDict(cli_prog_name="lab window-age")
 
     seconds: float = Field(60.0, ge=40, le=600, description="seconds that the clients run, 40 to 600")
-    out: Path = Field(Path("out/window-age"), description="folder for chart.png, results.json and the services' logs")
+    out: Folder = Field(Path("out/window-age"), description="folder for chart.png, results.json and the services' logs")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from lab.stack.snapshot import SnapshotSettings, snapshot
 from lab.verdict import ActVerdict, Verdict, at_least, between, report
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
+from servicekit.values import Folder
 
 UPDATES_PER_SECOND = 10
 CLIENT_WITHIN_SECONDS = 120.0
@@ -64,7 +65,7 @@ class ScenarioSettings(CommandSettings):
     )
     snapshot: bool = Field(True, description="save the dashboard and its panels at the end; without, no Grafana runs")
     keep: bool = Field(False, description="leave the stack running at the end")
-    out: Path = Field(Path("out"), description="folder for scenario-fast or scenario-slow")
+    out: Folder = Field(Path("out"), description="folder for scenario-fast or scenario-slow")
 
     @property
     def folder(self) -> Path:

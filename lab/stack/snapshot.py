@@ -19,6 +19,7 @@ from lab.stack.address import Address, AddressError, address_of
 from lab.stack.grafana import Dashboard, Grafana, GrafanaError, Panel, Parameters
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings, names_of
+from servicekit.values import Folder, Url
 
 HOME = "backpressure"
 """uid of the stack's home dashboard."""
@@ -46,9 +47,8 @@ class SnapshotSettings(CommandSettings):
         cli_shortcuts={"from-time": "from", "to-time": "to"},
     )
 
-    grafana_url: str | None = Field(
+    grafana_url: Url | None = Field(
         None,
-        pattern=r"^https?://\S+$",
         description="address of Grafana, http://HOST:PORT; unless set, that of the stack that Docker Compose runs, "
         "else of 127.0.0.1 and GRAFANA_PORT",
     )
@@ -69,7 +69,7 @@ class SnapshotSettings(CommandSettings):
     )
     client: list[str] = Field([], description="name of a client to show, any number of times; unless set, all of them")
     panels: bool = Field(True, description="save each panel too, as 1000 x 500 pixels")
-    out: Path = Field(Path("out/snapshots"), description="folder for the pictures")
+    out: Folder = Field(Path("out/snapshots"), description="folder for the pictures")
     grafana_user: CliSuppress[str] = Field("", description="user to log in as, where Grafana wants a login")
     grafana_password: CliSuppress[SecretStr] = Field(SecretStr(""), description="its password")
     grafana_token: CliSuppress[SecretStr] = Field(SecretStr(""), description="token of a service account, instead")

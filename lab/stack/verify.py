@@ -22,6 +22,7 @@ from lab.stack.states import STATE
 from lab.verdict import Verdict, report
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings, names_of
+from servicekit.values import Folder, SomeSeconds, Url
 
 CLIENTS_WITHIN_SECONDS = 30.0
 """How long to wait for clients that Prometheus does not know: it scrapes and records every 5 s."""
@@ -40,9 +41,8 @@ class VerifySettings(CommandSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAB_VERIFY_", cli_prog_name="lab verify", cli_show_env_vars=True)
 
-    prometheus_url: str | None = Field(
+    prometheus_url: Url | None = Field(
         None,
-        pattern=r"^https?://\S+$",
         description="address of Prometheus, http://HOST:PORT, before HOST perhaps USER:PASSWORD@; unless set, that of "
         "the stack that Docker Compose runs, else of 127.0.0.1 and PROMETHEUS_PORT",
     )
@@ -55,10 +55,8 @@ class VerifySettings(CommandSettings):
     span_seconds: float = Field(
         60.0, ge=5, le=3600, description="seconds of data that are judged, 5 to 3600; the data of before counts too"
     )
-    timeout_seconds: float = Field(
-        300.0, gt=0, allow_inf_nan=False, description="seconds to wait for enough data, above 0"
-    )
-    out: Path = Field(Path("out/verify"), description="folder for verdict.json")
+    timeout_seconds: SomeSeconds = Field(300.0, description="seconds to wait for enough data, above 0")
+    out: Folder = Field(Path("out/verify"), description="folder for verdict.json")
 
 
 def main(arguments: Sequence[str]) -> int:

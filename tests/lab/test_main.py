@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ import pytest
 from lab.demo.backpressure import main as demo
 from lab.demo.policies import main as demo_policies
 from lab.main import COMMANDS, main
-from servicekit.settings import CommandSettings, load_settings
+from servicekit.settings import load_settings
 
+from lab_commands import settings_of
 from waiting import until_blocking
 
 
@@ -76,13 +76,3 @@ def test_a_command_that_is_ended_ends_its_services(tmp_path, number, status):
 
 def children_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-def settings_of(name: str) -> type[CommandSettings]:
-    module = import_module(f"lab.{COMMANDS[name][0]}")
-    (settings_type,) = (
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, CommandSettings) and each.__module__ == module.__name__
-    )
-    return settings_type

@@ -43,6 +43,7 @@ class CommandSettings(BaseSettings):
         cli_exit_on_error=False,
         env_ignore_empty=True,
         frozen=True,
+        validate_default=True,  # a default may be wrong here too: a folder that is a file
     )
 
     @classmethod

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +15,9 @@ LONGEST_SECONDS = 2_147_483
 
 LONGEST_HOST = 253
 """Characters of a name in DNS (RFC 1035, section 2.3.4)."""
+
+LONGEST_FILE_NAME = 255
+"""Bytes of a file's name (NAME_MAX of Linux)."""
 
 ADDRESS_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds")
 """How a target may begin that grpc resolves (doc/naming.md of grpc)."""
@@ -54,5 +60,32 @@ def check_target(target: str) -> str:
     return target
 
 
+def check_url(url: str) -> str:
+    """Return an address of the web, http or https. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise ValueError("it begins with http:// or https://, and has a host")
+    check_host(parts.hostname)
+    if parts.port == 0:  # one beyond 65535 is refused where it is read
+        raise ValueError("Port out of range 1-65535")
+    return url
+
+
+def check_folder(folder: Path) -> Path:
+    """Return a folder that is there, or can be made. Raises ValueError."""
+    if "\0" in str(folder) or any(len(part.encode()) > LONGEST_FILE_NAME for part in folder.parts):
+        raise ValueError("no folder can have this name")
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"nothing may be written to {there}")
+    return folder
+
+
 Host = Annotated[str, AfterValidator(check_host)]
 Target = Annotated[str, AfterValidator(check_target)]
+Url = Annotated[str, AfterValidator(check_url)]
+Folder = Annotated[Path, AfterValidator(check_folder)]
