@@ -47,7 +47,7 @@ _WORDS = {
     State.KEEPING_UP: "keeping up",
     State.HELD_BACK: "held back",
     State.STOPPED: "stopped: held back, and it reads nothing",
-    State.WORKING_OFF: "working off an ended stream: it reads what was in flight, and no server has that stream",
+    State.WORKING_OFF: "working off an ended stream: it reads what was in flight",
     State.NO_STREAM: "without a stream: it runs, and is refused or finds no server",
     State.NOT_KNOWN: "not known: the server, or it, cannot be asked",
 }
