@@ -178,7 +178,7 @@ def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str
         result.append(("updates dropped", f"{p.dropped_per_second:,.3g} / s", "made and never sent"))
     if scenario.policy is Policy.DISCONNECT:
         when = "never" if p.disconnected_after_seconds is None else _seconds(p.disconnected_after_seconds)
-        result.append(("disconnected after", when, "if it gives too little back at once, or too late"))
+        result.append(("disconnected after", when, "a step must empty half of the buffer in time"))
     result.append(("client's memory, at most", _bytes(p.client_memory_bound_bytes), "what is in flight waits there"))
     return result + memory
 

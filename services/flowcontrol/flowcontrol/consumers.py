@@ -52,7 +52,8 @@ class Thresholds:
     free_share: float = 0.1
     """A writer is free while the share, from one look to the next, is no more than this."""
     stopped_after_seconds: float = 120.0
-    """Stopped when one write has been blocked for so long: half a window was not read in that time, or nothing."""
+    """Stopped when one write has been blocked for so long: in that time nothing was read, or, where no ping or other
+    frame makes the reader's transport write, less than half a window."""
     check_every_seconds: float = 1.0
 
 

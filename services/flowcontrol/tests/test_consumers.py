@@ -139,7 +139,7 @@ def test_a_slow_reader_does_not_flap(window_bytes, share):
 
 
 def test_a_reader_so_slow_that_half_a_window_takes_ten_minutes_does_not_flap():
-    """As the slow client by default: one update in two seconds. It counts as stopped between two lumps."""
+    """One update in two seconds, and no pings. It counts as stopped between two lumps."""
     stream = SimulatedStream()
     stream.run(3_600, 0.5 * MESSAGE_BYTES)
     assert stream.became == ["held_back", "stopped"]
