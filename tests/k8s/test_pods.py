@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from servicekit.metrics_port import READY_PATH
 from stock_client.settings import ClientSettings
 from stock_server.service import SERVICE_NAME
 from stock_server.settings import ServerSettings
@@ -98,6 +99,14 @@ def test_the_server_is_asked_over_grpc_for_a_service_that_it_answers_for(target:
     container = main_container(named(target, "Deployment", "server"))
     asked = {probe: container[probe]["grpc"].get("service", "") for probe in PROBES}
     assert asked == {"startupProbe": "", "readinessProbe": SERVICE_NAME, "livenessProbe": ""}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("client", ["client", "slow-client"])
+def test_a_client_without_a_stream_is_not_ready_and_not_restarted(target: str, client: str) -> None:
+    container = main_container(named(target, "Deployment", client))
+    asked = {probe: container[probe]["httpGet"]["path"] == READY_PATH for probe in PROBES}
+    assert asked == {"startupProbe": False, "readinessProbe": True, "livenessProbe": False}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -32,11 +32,11 @@ def test_promtool_finds_no_fault_in_the_rules(promtool):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_rules_do_what_their_tests_say(promtool):
-    tests = sorted(RULE_TESTS.glob("*.yml"))
-    tested = promtool("test", "rules", *map(str, tests))
+@pytest.mark.parametrize("tests", sorted(RULE_TESTS.glob("*.yml")), ids=lambda path: path.stem)
+def test_the_rules_do_what_their_tests_say(tests, promtool):
+    tested = promtool("test", "rules", str(tests))
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    assert (tested.stdout + tested.stderr).count("SUCCESS") == len(tests)
+    assert "SUCCESS" in tested.stdout + tested.stderr
 
 
 @pytest.mark.parametrize(("name", "rule"), [*RECORDED.items(), *ALERTS.items()])
