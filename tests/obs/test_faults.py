@@ -152,11 +152,14 @@ def test_a_server_that_does_not_answer_makes_nobody_look_well_or_gone(scene: Sce
 
 def test_a_server_that_is_no_target_any_more_makes_nobody_look_well_or_gone(scene: Scene) -> None:
     write_targets(scene.folder, "server")
+    before = scene.marks("client"), scene.marks("slow-client")
     try:
         scene.shows({"client": NOT_KNOWN, "slow-client": NOT_KNOWN, "refused": NO_STREAM})
         assert scene.prometheus.query('absent(up{job="server"})')
     finally:
         scene.watch_server()
+    scene.is_well()
+    assert (scene.marks("client"), scene.marks("slow-client")) == before, "the streams went on"
 
 
 def test_a_server_that_is_killed_takes_all_streams_with_it(scene: Scene) -> None:
