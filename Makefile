@@ -130,6 +130,26 @@ tools: .venv/ready ## Install what checks k8s/ and the workflows: kustomize and 
 	@GOBIN=$(CURDIR)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 	@GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
+# in an environment of its own: what lists and checks is no part of what is listed
+.venv/supply/ready: .venv/ready requirements/supply.txt
+	@$(BIN)/python -m venv --clear .venv/supply
+	@.venv/supply/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
+	@touch $@
+
+sbom: .venv/supply/ready ## List what the images and the lab are made of, as CycloneDX, in out/sbom/
+	@mkdir -p out/sbom
+	@for name in server client dev; do \
+	  project=$$([ $$name = dev ] && echo . || echo services/$$name)/pyproject.toml; \
+	  .venv/supply/bin/cyclonedx-py requirements --pyproject $$project --output-reproducible --output-format JSON \
+	    --output-file out/sbom/$$name.cdx.json requirements/$$name.txt 2>/dev/null || exit; \
+	  echo "  out/sbom/$$name.cdx.json"; done
+
+audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package that is pinned; needs the network
+	@for name in server client build dev supply; do \
+	  echo "requirements/$$name.txt"; \
+	  .venv/supply/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/$$name.txt || failed=1; \
+	done; exit $${failed:-0}
+
 lock: .venv/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
 	@cd requirements && for name in dev server client build supply; do \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make images REGISTRY=… TAG=…   build both images for amd64 and arm64, push them, and say what k8s/ has to name
 #
+# METADATA=folder keeps what Buildx tells of each, its digest among it, in a JSON file there.
 # PLATFORMS=linux/amd64 builds for one alone. Needs Docker with Buildx, and a login at the registry.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -14,6 +15,7 @@ for service in server client; do
   image=$REGISTRY/backpressure-$service:$TAG
   step "build and push $image"
   docker buildx build --platform "${PLATFORMS:-linux/amd64,linux/arm64}" --push \
+    --sbom=true --provenance=mode=max ${METADATA:+--metadata-file "$METADATA/$service.json"} \
     --build-arg "SERVICE=$service" --build-arg "VERSION=$TAG" \
     --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
     ${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"} \

@@ -11,6 +11,9 @@ import yaml
 from manifests import REPOSITORY, Object, need, tool
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
+RELEASE = {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"}
+"""What it takes to push images, and to sign them."""
+
 PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
@@ -28,7 +31,8 @@ def test_actions_are_pinned_and_permissions_minimal(path: object) -> None:
     workflow: Object = yaml.safe_load(text)
 
     assert workflow["permissions"] == {"contents": "read"}
-    assert "permissions" not in "".join(str(job) for job in workflow["jobs"].values())
+    asked = {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert asked == ({"images": RELEASE} if workflow["name"] == "release" else {})
     for line in text.splitlines():
         assert "uses:" not in line or PINNED.search(line), line
     for name, job in workflow["jobs"].items():
@@ -44,3 +48,22 @@ def test_every_make_target_that_a_workflow_calls_exists(path: object) -> None:
 
     assert called
     assert called <= targets
+
+
+def test_every_place_where_something_is_pinned_is_kept_up_to_date() -> None:
+    updates = yaml.safe_load((REPOSITORY / ".github/dependabot.yml").read_text())["updates"]
+    places = {(update["package-ecosystem"], update["directory"]) for update in updates}
+    assert places == {
+        ("pip", "/requirements"),
+        ("docker", "/services"),
+        ("docker-compose", "/"),
+        ("github-actions", "/"),
+    }
+    for ecosystem, folder in places:
+        pattern = {
+            "pip": "*.txt",
+            "docker": "Dockerfile",
+            "docker-compose": "compose.yaml",
+            "github-actions": ".github/workflows/*.yml",
+        }
+        assert list((REPOSITORY / folder.lstrip("/")).glob(pattern[ecosystem])), (ecosystem, folder)
