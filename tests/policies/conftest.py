@@ -44,7 +44,7 @@ class HandPace(Pace):
         super().__init__(0.0, initial_delay_seconds)
         self.beaten = 0
         self.seen_by: dict[asyncio.Task[Any] | None, int] = {}
-        """Who waits for beats, the feed and each stream that pauses, and up to which one it has seen them."""
+        """Who waits for beats, the feed and each stream that pauses, and up to which one it has done with them."""
         self._changed = asyncio.Event()
 
     def beat(self, count: int = 1) -> None:
@@ -66,8 +66,8 @@ class HandPace(Pace):
         try:
             while not self._stopped.is_set():
                 if self.seen_by[listener] < self.beaten:
-                    self.seen_by[listener] += 1
                     yield
+                    self.seen_by[listener] += 1
                 else:
                     await self._changed.wait()
         finally:

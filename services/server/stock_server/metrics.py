@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from flowcontrol import Ledger, SendBook
+from stock_server.feed import FAULTS
 from stock_server.service import GET_UPDATES
 
 UPDATES_SENT = "stock_updates_sent_total"
@@ -35,6 +36,7 @@ def register_metrics(
     # how often a slow client gives back what it has read of its window: with the answer to a ping
     Gauge(KEEPALIVE_TIME, "Seconds between pings of a client.", registry=registry).set(keepalive_time_seconds)
     registry.register(ExpectedClients(ledger, expected_clients))
+    registry.register(FAULTS)
 
 
 class UpdatesSent(Collector):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
+import structlog
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import (
@@ -36,6 +37,10 @@ SOURCE_KEY = "stock-source"
 
 SERVICE_NAME = "stockservice.StockService"
 GET_UPDATES = f"{SERVICE_NAME}/GetUpdates"
+
+FAULT = (grpc.StatusCode.INTERNAL, "a fault of the server has ended this stream; its log tells which")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,11 @@ class StockService(StockServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
         except (PolicyRefusedError, StreamRefusedError) as refused:
             await context.abort(refused.code, refused.details)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            log.exception("stream.failed", client=current_stream().book.client)
+            await context.abort(*FAULT)
         finally:
             self._admission.leave(context)
 
@@ -101,7 +111,7 @@ class StockService(StockServiceServicer):
     async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:
         await self._pace.initial_delay()
         buffer = self._buffer(policy, stream)
-        with self._feed.subscribed(buffer):
+        with self._feed.subscribed(buffer, on_fault=lambda: stream.cut(*FAULT)):
             async for message in buffer:
                 yield message
 

@@ -1,0 +1,125 @@
+"""A fault in the live feed, or in a source, is told, ends the stream that it is of, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from flowcontrol import DropOldestBuffer, SendBook
+from flowcontrol.identity import CLIENT_NAME_KEY, Identity
+from stock_server.feed import BUFFERS_A_TURN, FAULTS, LiveFeed
+from stock_server.service import FAULT
+from stock_server.source import StockSource
+from stockservice.stock_pb2 import EmptyRequest, StockUpdate
+from stockservice.stock_pb2_grpc import StockServiceStub
+
+from waiting import until
+
+DETAIL = "of no client's concern"
+
+
+class Failing(StockSource):
+    """A source that fails while it is told to."""
+
+    fails = False
+
+    def next(self) -> StockUpdate:
+        if self.fails:
+            raise ZeroDivisionError(DETAIL)
+        return super().next()
+
+
+def open_stream(opener: Any, market: Any, client: str) -> Any:
+    channel = opener.channel(market, window_bytes=65_535)
+    return StockServiceStub(channel).GetUpdates(EmptyRequest(), metadata=((CLIENT_NAME_KEY, client),))
+
+
+async def end_of(call: Any) -> tuple[grpc.StatusCode, str | None]:
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await call.read()
+    return ended.value.code(), ended.value.details()
+
+
+def faults() -> float:
+    return float(FAULTS._value.get())
+
+
+async def test_a_buffer_that_fails_ends_its_stream_and_the_others_go_on(opener):
+    market = await opener.market(policy="drop-oldest")
+    calls = {client: open_stream(opener, market, client) for client in ("one", "broken", "two")}
+    await until(lambda: market.subscribed, lambda subscribed: subscribed == 3)
+    (broken,) = [buffer for buffer in market.feed._buffers if buffer._book.client == "broken"]
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError(DETAIL)
+
+    before = faults()
+    broken.put = fail
+    with capture_logs() as events:
+        await market.beat()
+        assert await end_of(calls["broken"]) == FAULT
+        await market.beat()
+    for client in ("one", "two"):
+        updates = [await calls[client].read() for _ in range(6)]
+        assert [update.sequence for update in updates] == [1, 1, 1, 2, 2, 2]
+        calls[client].cancel()
+    told = [event for event in events if event["event"] == "feed.stream.failed"]
+    assert len(told) == faults() - before == 1, "then it is fed no more"
+
+
+async def test_a_source_that_fails_keeps_nobody_from_the_others_and_may_recover(opener):
+    sources = [StockSource("AAPL"), Failing("MSFT"), StockSource("NVDA")]
+    market = await opener.market(policy="drop-oldest", new_sources=lambda: sources)
+    call = open_stream(opener, market, "one")
+    await until(lambda: market.subscribed, lambda subscribed: subscribed == 1)
+    before = faults()
+    with capture_logs() as events:
+        for fails in (False, True, True, False):
+            Failing.fails = fails
+            await market.beat()
+    updates = [await call.read() for _ in range(10)]
+    call.cancel()
+    assert "".join(update.ticker[0] for update in updates) == "AMN" + "AN" + "AN" + "AMN"
+    assert faults() - before == 2
+    assert [(event["event"], event["ticker"]) for event in events if event["event"].startswith("feed.")] == [
+        ("feed.source.failed", "MSFT"),
+        ("feed.source.recovered", "MSFT"),
+    ], "not once for each update"
+
+
+async def test_a_source_of_ones_own_that_fails_ends_the_stream_and_keeps_the_details_to_itself(opener):
+    market = await opener.market(policy="pause", new_sources=lambda: [Failing("AAPL")])
+    Failing.fails = True
+    call = open_stream(opener, market, "one")
+    with capture_logs() as events:
+        await until(lambda: market.books("one"))
+        market.pace.beat()
+        assert await end_of(call) == FAULT
+    Failing.fails = False
+    (told,) = [event for event in events if event["event"] == "stream.failed"]
+    assert (told["client"], told["exc_info"]) == ("one", True)
+
+
+async def test_a_beat_gives_others_a_turn_between_tickers_and_between_many_streams():
+    tickers, streams = 10, 3 * BUFFERS_A_TURN
+    turns: list[int] = []
+
+    class OneBeat:
+        async def beats(self):
+            yield
+            turns.append(others)
+
+    others = 0
+    feed: Any = LiveFeed([StockSource(f"T{number}") for number in range(tickers)], OneBeat())
+    for number in range(streams):
+        book = SendBook(method="a/B", identity=Identity(), client=f"{number}", opened_at=0.0)
+        feed._buffers[DropOldestBuffer(book)] = lambda: None
+    running = asyncio.ensure_future(feed._run())
+    while not running.done():
+        others += 1
+        await asyncio.sleep(0)
+    assert turns[0] >= tickers * 3
