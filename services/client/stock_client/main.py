@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlClientInterceptor
+from servicekit.descriptors import raise_descriptor_limit
 from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
@@ -25,6 +26,7 @@ def main() -> None:
     """Run the stock client; the command `stock-client`."""
     settings = load_settings(ClientSettings)
     configure_logging(settings, service="client")
+    raise_descriptor_limit()
     asyncio.run(run(settings))
 
 

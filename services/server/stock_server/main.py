@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from flowcontrol import FlowControlServerInterceptor, Thresholds
+from servicekit.descriptors import raise_descriptor_limit
 from servicekit.lifetime import stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
@@ -32,6 +33,7 @@ def main() -> None:
     """Run the stock server; the command `stock-server`."""
     settings = load_settings(ServerSettings)
     configure_logging(settings, service="server")
+    raise_descriptor_limit()
     asyncio.run(serve(settings))
 
 

@@ -19,6 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from servicekit.descriptors import SHORTAGES, leave_shortages_to_watch, watch_descriptors
 from servicekit.healthcheck import READY_PATH
 from servicekit.log_writer import EVENTS_LOST
 from servicekit.metrics_page import MetricsPage
@@ -49,13 +50,14 @@ class Answer:
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that holds the process' own metrics: memory, processor time, Python, what its log has lost."""
+    """Return a registry that holds the process' own metrics: memory, processor time, Python, and what it ran out of."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing here reads
     registry = CollectorRegistry(auto_describe=True)  # so that a filter finds what each collector has
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(EVENTS_LOST)
+    registry.register(SHORTAGES)
     return registry
 
 
@@ -98,12 +100,14 @@ class MetricsPort:
 
     async def serve(self, listener: socket.socket, ssl_context: ssl.SSLContext | None, listening: Future[None]) -> None:
         """Serve for ever; tell `listening` once connections are taken."""
+        asyncio.get_running_loop().set_exception_handler(leave_shortages_to_watch)
+        watching = asyncio.create_task(watch_descriptors())  # here, for nothing else holds this loop up
         handshake_seconds = None if ssl_context is None else REQUEST_SECONDS
         server = await asyncio.start_server(
             self._connected, sock=listener, ssl=ssl_context, ssl_handshake_timeout=handshake_seconds
         )
         listening.set_result(None)
-        await server.serve_forever()
+        await asyncio.gather(server.serve_forever(), watching)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._connections >= MOST_CONNECTIONS:
