@@ -12,7 +12,10 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from lab.processes.samples import Sample
 
-SENT, PROCESSED, CEILING, IN_FLIGHT = "#1f6fb4", "#2a9d4a", "#c8352b", "#dbe8f4"
+# as on the dashboards: sent blue, processed green, a ceiling grey and on top, a bound red (obs/dashboards/roles.py)
+SENT, PROCESSED, CEILING, BOUND = "#1f6fb4", "#2a9d4a", "#6e6e6e", "#c8352b"
+IN_FLIGHT = "#dbe8f4"
+HOLDS, FAILS = PROCESSED, BOUND
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def style(ax: Axes, decimals: int = 0) -> None:
 
 def write_verdict(ax: Axes, passed: bool) -> None:
     """Write into a panel whether its claims hold."""
-    text, color = ("holds", PROCESSED) if passed else ("FAILS", CEILING)
+    text, color = ("holds", HOLDS) if passed else ("FAILS", FAILS)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
     ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", color=color, weight="bold", bbox=box)
 
@@ -73,7 +76,8 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
     ax.plot(seconds, processed, color=PROCESSED, linewidth=2.2, label="processed")
     if panel.ceiling_updates is not None:
         ceiling = [count + panel.ceiling_updates for count in processed]
-        ax.plot(seconds, ceiling, color=CEILING, linewidth=1.6, linestyle=(0, (5, 3)), label="predicted ceiling")
+        dashes = (0, (4, 2))
+        ax.plot(seconds, ceiling, color=CEILING, linewidth=1.8, linestyle=dashes, zorder=3, label="predicted ceiling")
     write_verdict(ax, panel.passed)
     ax.set_title(f"{panel.name}: {panel.title}", loc="left", fontsize=10.5, fontweight="bold")
     ax.set_xlabel("seconds")

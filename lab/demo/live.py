@@ -77,6 +77,6 @@ class Progress:
         plotext.plot(seconds, [s.processed for s in samples], label="processed", color="green")
         if ceiling_updates is not None:
             ceiling = [s.processed + ceiling_updates for s in samples]
-            plotext.plot(seconds, ceiling, label="predicted ceiling", color="red", marker="dot")
+            plotext.plot(seconds, ceiling, label="predicted ceiling", color="gray", marker="dot")
         plotext.xlabel("seconds")
         return str(plotext.build())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from lab.demo.chart import CEILING, PROCESSED, SENT, new_figure, style, write_verdict
+from lab.demo.chart import BOUND, PROCESSED, SENT, new_figure, style, write_verdict
 from lab.processes.samples import Sample
 
 DROPPED, MADE, AGE = "#f3dcd9", "#8a8a8a", "#7a4fa3"
@@ -58,7 +58,7 @@ def _draw_updates(ax: Axes, panel: Panel) -> None:
 def _draw_age(ax: Axes, panel: Panel) -> None:
     ages = [sample.working_age_seconds for sample in panel.samples]
     ax.plot(_seconds(panel), ages, color=AGE, linewidth=1.6, label="age")
-    ax.axhline(panel.oldest_seconds, color=CEILING, linewidth=1.6, linestyle=(0, (5, 3)), label="predicted oldest")
+    ax.axhline(panel.oldest_seconds, color=BOUND, linewidth=1.6, linestyle=(0, (5, 3)), label="predicted oldest")
     write_verdict(ax, panel.passed)
     ax.set_xlabel("seconds")
 

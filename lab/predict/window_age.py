@@ -34,7 +34,7 @@ PADDING_BYTES = 900
 UPDATES_PER_SECOND = 200.0
 PROCESSING_SECONDS = 0.02
 
-MEASURED, PREDICTED = "#1f6fb4", "#c8352b"
+MEASURED, PREDICTED = "#1f6fb4", "#8e8e8e"
 
 
 class WindowAgeSettings(CommandSettings):
@@ -151,7 +151,7 @@ def draw(results: Sequence[WindowAge], path: Path) -> None:
             [result.predicted_least_seconds for result in results],
             [result.predicted_most_seconds for result in results],
             color=PREDICTED,
-            alpha=0.18,
+            alpha=0.35,
             linewidth=0,
             label="predicted: what is in flight, at least and at most",
         )
