@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ def test_new_files_are_taken_without_a_restart(services: Services, made: Any, tm
     made.server.certificate.write_text("")
     assert "python_info" in scrape(server, trusting(new))
     assert server.event("tls.reload.failed")["setting"] == "metrics_tls_certificate"
+
+
+def test_when_certificates_end_is_told_and_a_new_one_shows_without_a_connection(services: Services, made: Any) -> None:
+    server = services.server(*made.server.flags())
+
+    def days() -> float:
+        ends = server.metric("tls_certificate_expiry_timestamp_seconds", setting="tls_certificate")
+        return (ends - time.time()) / 86_400
+
+    assert 0.9 < days() < 1
+    made.server.replace_with(made.authority.issue("longer", "server", "127.0.0.1", days=5))
+    until_blocking(days, lambda days: 4.9 < days < 5)
 
 
 def test_health_checks_go_by_the_same_files(services: Services, made: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from flowcontrol import FlowControlClientInterceptor
-from servicekit.tls import Credentials, Reloaded
+from servicekit.tls import Credentials, Reloaded, load
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.refusal import explained
@@ -43,6 +43,8 @@ def open_channel(
         ("grpc.max_receive_message_length", settings.max_update_bytes),
         ("grpc.enable_http_proxy", 0),  # a container engine may name one to all containers, which knows no host inside
     ]
+    if tls is None and settings.tls.named:
+        tls = load(settings.tls)
     if tls is None:
         return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
     if settings.tls_server_name is not None:
@@ -52,7 +54,11 @@ def open_channel(
 
 
 async def read_for_ever(
-    settings: ClientSettings, interceptor: FlowControlClientInterceptor, reader: StreamReader, metrics: ClientMetrics
+    settings: ClientSettings,
+    interceptor: FlowControlClientInterceptor,
+    reader: StreamReader,
+    metrics: ClientMetrics,
+    files: Reloaded | None = None,
 ) -> None:
     """Read stream after stream; between two, wait with exponential backoff and full jitter. Ends when cancelled.
 
@@ -77,7 +83,6 @@ async def read_for_ever(
         told = reason.retry_after_seconds if isinstance(reason, StreamEndedError) else 0.0
         return min(told, settings.retry_after_max_seconds) + backoff(state)
 
-    files = Reloaded(settings.tls) if settings.tls.named else None
     retrying = AsyncRetrying(retry=retry_if_exception_type(StreamEndedError), wait=wait, before_sleep=report)
     async for attempt in retrying:
         updates_before, began_at = reader.updates, time.monotonic()

@@ -13,6 +13,8 @@ from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.metrics_tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
+from servicekit.tls import Reloaded
+from servicekit.tls_metrics import CertificateExpiry
 from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
@@ -39,13 +41,15 @@ async def run(settings: ClientSettings) -> None:
     name = settings.proven_name
     metrics = ClientMetrics(registry, name, presence)
     interceptor = FlowControlClientInterceptor(name, settings.window, registry=registry)
+    tls, metrics_tls = Reloaded.of(settings.tls), Reloaded.of(settings.metrics_tls)
+    registry.register(CertificateExpiry([tls, metrics_tls]))
     try:
         metrics_port = serve_metrics(
             registry,
             settings.metrics_host,
             settings.metrics_port,
             presence.problem,
-            metrics_context(settings.metrics_tls),
+            metrics_context(metrics_tls),
         )
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
@@ -57,7 +61,7 @@ async def run(settings: ClientSettings) -> None:
         log_updates=settings.log_updates,
         max_tickers=settings.max_tickers,
     )
-    reading = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics))
+    reading = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics, tls))
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "client.start.complete",

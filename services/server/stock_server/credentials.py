@@ -8,15 +8,14 @@ import grpc
 
 from flowcontrol.identity import INVALID
 from servicekit.peer_name import proven_name
-from servicekit.tls import Credentials, Reloaded, TlsFiles
+from servicekit.tls import Credentials, Reloaded
 
 
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
+def server_credentials(reloaded: Reloaded) -> grpc.ServerCredentials:
     """Return credentials that follow the files. grpc asks at every handshake; streams that are open go on.
 
-    With authorities in them a client must have a certificate of theirs. Raises TlsFileError.
+    With authorities in them a client must have a certificate of theirs.
     """
-    reloaded = Reloaded(files)
     given = reloaded.now()
 
     def changed() -> Any:
@@ -28,7 +27,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         return _configuration(newest)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(given), changed, require_client_authentication=files.authorities is not None
+        _configuration(given), changed, require_client_authentication=reloaded.files.authorities is not None
     )
 
 

@@ -9,6 +9,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
+from servicekit.tls import Reloaded
 from stock_server.connection_limits import limit_options
 from stock_server.credentials import server_credentials
 from stock_server.health import Health
@@ -29,6 +30,7 @@ def build(
     health: Health,
     interceptor: FlowControlServerInterceptor,
     port: int,
+    tls: Reloaded | None,
 ) -> tuple[grpc.aio.Server, int]:
     """Return a server that has not started, and its port. Raises OSError: the port is not free."""
     server = grpc.aio.server(interceptors=[interceptor], options=channel_options(settings))
@@ -42,8 +44,8 @@ def build(
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{port}"
     try:
-        if settings.tls.named:
-            port = server.add_secure_port(address, server_credentials(settings.tls))
+        if tls is not None:
+            port = server.add_secure_port(address, server_credentials(tls))
         else:
             port = server.add_insecure_port(address)
     except RuntimeError as error:

@@ -13,6 +13,8 @@ from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.metrics_tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
+from servicekit.tls import Reloaded
+from servicekit.tls_metrics import CertificateExpiry
 from stock_server.accepting import AcceptingServer
 from stock_server.credentials import certified_name
 from stock_server.feed import LiveFeed
@@ -65,21 +67,23 @@ async def serve(settings: ServerSettings) -> None:
         open_streams=lambda: service.streams,
         expected_clients=settings.expected_client_list,
     )
+    tls, metrics_tls = Reloaded.of(settings.tls), Reloaded.of(settings.metrics_tls)
+    registry.register(CertificateExpiry([tls, metrics_tls]))
     health = Health(SERVICE_NAME)
     try:
         metrics_port = serve_metrics(
-            registry, settings.host, settings.metrics_port, health.problem, metrics_context(settings.metrics_tls)
+            registry, settings.host, settings.metrics_port, health.problem, metrics_context(metrics_tls)
         )
     except OSError as error:
         exit_for_address(ServerSettings, "host", "metrics_port", error)
 
-    server = AcceptingServer(lambda port: build(settings, service, health, interceptor, port), registry)
+    server = AcceptingServer(lambda port: build(settings, service, health, interceptor, port, tls), registry)
     try:
         grpc_port = await server.start(settings.grpc_port)
     except OSError as error:
         exit_for_address(ServerSettings, "host", "grpc_port", error)
 
-    if settings.tls.named:
+    if tls is not None:
         FailedHandshakes(registry).watch()
     health.set_serving(True)
     log.info("server.start.complete", grpc_port=grpc_port, metrics_port=metrics_port)

@@ -9,14 +9,11 @@ from typing import Any
 from servicekit.tls import Credentials, Reloaded, TlsFiles
 
 
-def metrics_context(files: TlsFiles) -> ssl.SSLContext | None:
-    """Return a context that follows the files from handshake to handshake; None where none is set.
-
-    Raises TlsFileError.
-    """
-    if not files.named:
+def metrics_context(reloaded: Reloaded | None) -> ssl.SSLContext | None:
+    """Return a context that follows the files from handshake to handshake; None where none is set."""
+    if reloaded is None:
         return None
-    reloaded = Reloaded(files)
+    files = reloaded.files
     known = reloaded.now()
     newest = _context(files, known)
 

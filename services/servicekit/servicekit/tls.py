@@ -142,6 +142,21 @@ class Reloaded:
         self._seen = _fingerprint(files)
         self._credentials = load(files)
 
+    @classmethod
+    def of(cls, files: TlsFiles) -> Reloaded | None:
+        """Return the credentials of files, or None where no file is set. Raises TlsFileError."""
+        return cls(files) if files.named else None
+
+    @property
+    def files(self) -> TlsFiles:
+        """Where they come from."""
+        return self._files
+
+    @property
+    def setting(self) -> str:
+        """The setting that names the certificate."""
+        return self._files.fields[0]
+
     def now(self) -> Credentials:
         """Return the credentials, read again where a file has changed; a bad one is logged once, and the old kept."""
         with self._lock:
