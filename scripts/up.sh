@@ -32,7 +32,9 @@ unwell() {
 }
 
 case " $SERVICES " in
-  *" server "* | *client*) $COMPOSE build ;; # both, since the slow client's image is the client's
+  *" server "* | *client*)
+    # unless PULL_POLICY says that they are in a registry; both, since the slow client's image is the client's
+    ! $COMPOSE config | grep 'pull_policy: never' >/dev/null || $COMPOSE build ;;
 esac
 ! up $SERVICES || exit 0
 
