@@ -54,6 +54,7 @@ def build() -> dashboard.Dashboard:
         .current(dashboard.VariableOption(selected=True, text="All", value="$__all"))
     )
     for what, color in (("opened", GREEN), ("ended", RED)):
-        moments = f"1000 * max_over_time({of_chosen(f'client:flowcontrol_stream_{what}:change5s')}[$__interval])"
+        mark = of_chosen(f"client:flowcontrol_stream_{what}:change5s")
+        moments = f"1000 * max_over_time({mark}[$__interval] offset -$__interval)"
         builder.annotation(AnnotationBuilder(f"stream {what}", moments, color))
     return builder.build()

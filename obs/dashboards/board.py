@@ -32,7 +32,11 @@ class Annotation(dashboard.AnnotationQuery):
 
 
 class AnnotationBuilder(dashboards.AnnotationQuery):
-    """Builds an `Annotation`; the values of `expr` are moments, in milliseconds of Unix time."""
+    """Builds an `Annotation`; the values of `expr` are moments, in milliseconds of Unix time.
+
+    Grafana asks at multiples of its step, up to the last one before the end of the time range: an `expr` that shall
+    miss nothing looks ahead by a step, not back.
+    """
 
     def __init__(self, name: str, expr: str, color_name: str) -> None:
         super().__init__()

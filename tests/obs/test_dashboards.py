@@ -45,7 +45,7 @@ def test_backpressure_has_the_variable_and_the_marks():
     marks = board["annotations"]["list"]
     assert [mark["name"] for mark in marks] == ["stream opened", "stream ended"]
     for mark in marks:  # at any step, and at the moment itself
-        assert "[$__interval]" in mark["expr"]
+        assert "[$__interval] offset -$__interval" in mark["expr"]
         assert mark["useValueForTime"]
 
 
