@@ -5,16 +5,18 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import common
 
 from dashboards.panels import Panel, colored, lines
-from dashboards.queries import of_chosen, query
-from dashboards.roles import CEILING, PROCESSED, SENT
+from dashboards.queries import STATE, of_chosen, query
+from dashboards.roles import CEILING, PROCESSED, SENT, STOPPED
 
 TITLE = "Stock updates sent x Stock updates processed"
 
 _BLOCKED = of_chosen("client:flowcontrol_blocked:ratio_rate1m")
+_STOPPED = f"({of_chosen(STATE)} @ end() == bool {STOPPED.code})"
 MOST_HELD_BACK = (
-    f"topk(1, round(1 + {_BLOCKED} @ end(), 0.1) or on (client) last_over_time({_BLOCKED}[$__range] @ end()))"
+    f"topk(1, round(1 + {_BLOCKED} @ end(), 0.1) + on (client) {_STOPPED}"
+    f" or on (client) last_over_time({_BLOCKED}[$__range] @ end()))"
 )
-"""One client: of those with a stream the one that the server waits for most, else the last for which it did.
+"""One client: of those with a stream one that has stopped, or for which the server waits most; else the last such.
 
 Rounded, so that two alike do not take turns.
 """

@@ -93,7 +93,7 @@ def bars(title: str, description: str) -> Panel:
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .show_unfilled(True)
-        .text(text_size(14, 18))
+        .text(text_size(11, 18))
         .min(0)
     )
 

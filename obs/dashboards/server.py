@@ -32,8 +32,12 @@ def cpu() -> Panel:
 
 def memory() -> Panel:
     """Show the server's memory."""
-    return lines(
-        "Server: resident memory",
-        "Fast and slow: level, as nothing piles up in the server. It grows with what an autotuned client lets through.",
-        "bytes",
-    ).with_target(query('process_resident_memory_bytes{job="server"}', "{{instance}}"))
+    return (
+        lines(
+            "Server: resident memory",
+            "Fast and slow: level, as nothing piles up in the server. It grows with what an autotuned client lets in.",
+            "bytes",
+        )
+        .with_target(query('process_resident_memory_bytes{job="server"}', "{{instance}}"))
+        .axis_soft_max(100 * 1024 * 1024)  # else the line is hidden by the upper edge
+    )
