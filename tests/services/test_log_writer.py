@@ -22,7 +22,7 @@ from servicekit.log_writer import EVENTS_LOST, LogWriter
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
-from processes import START_SECONDS, Service, Services, clean_environment, free_port
+from processes import HTTP, START_SECONDS, Service, Services, clean_environment, free_port
 from waiting import until_blocking
 
 LOST = "stock_log_events_lost_total"
@@ -39,7 +39,7 @@ class Deaf:
         self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env=clean_environment())
 
     def metric(self, name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", params={"name[]": name}, timeout=10).text
+        text = HTTP.get(f"http://127.0.0.1:{self.metrics_port}/metrics", params={"name[]": name}, timeout=10).text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
     def metric_reaches(self, name: str, most: float) -> float:

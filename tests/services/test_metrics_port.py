@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import httpx
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 from servicekit import metrics_page, metrics_port
 from servicekit.metrics_port import new_registry, serve_metrics
 
+from processes import HTTP
 from waiting import until_blocking
 
 
@@ -63,44 +63,44 @@ def names(text: str) -> set[str]:
 
 
 def test_the_page_is_at_its_path_alone(address):
-    page = httpx.get(f"{address}/metrics")
+    page = HTTP.get(f"{address}/metrics")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/plain; version=")
     assert {"apples_total", "pears", "python_info", "process_open_fds"} <= names(page.text)
     for other in ("/", "/foo", "/metrics/", "/metricsx", "//metrics"):
-        answer = httpx.get(address + other)
+        answer = HTTP.get(address + other)
         assert (answer.status_code, answer.text.count("\n")) == (404, 1), other
 
 
 def test_head_is_get_without_a_body_and_other_methods_are_refused(address):
     for path in ("/metrics?name[]=pears", "/healthz", "/none"):
         plain = {"accept-encoding": "identity"}
-        head, get = httpx.head(address + path, headers=plain), httpx.get(address + path, headers=plain)
+        head, get = HTTP.head(address + path, headers=plain), HTTP.get(address + path, headers=plain)
         assert head.status_code == get.status_code
         assert head.content == b""
         assert head.headers["content-length"] == get.headers["content-length"] == str(len(get.content))
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-        refused = httpx.request(method, f"{address}/metrics")
+        refused = HTTP.request(method, f"{address}/metrics")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("wanted", ["apples", "apples_total"])
 @pytest.mark.parametrize("key", ["name[]", "name%5B%5D"])
 def test_a_filter_takes_a_metrics_name_and_a_samples(address, key, wanted):
-    assert names(httpx.get(f"{address}/metrics?{key}={wanted}").text) == {"apples_total"}
-    assert names(httpx.get(f"{address}/metrics?{key}={wanted}&{key}=pears").text) == {"apples_total", "pears"}
-    assert httpx.get(f"{address}/metrics?{key}=none").text == ""
+    assert names(HTTP.get(f"{address}/metrics?{key}={wanted}").text) == {"apples_total"}
+    assert names(HTTP.get(f"{address}/metrics?{key}={wanted}&{key}=pears").text) == {"apples_total", "pears"}
+    assert HTTP.get(f"{address}/metrics?{key}=none").text == ""
 
 
 def test_who_asks_for_it_gets_openmetrics_and_who_takes_it_compressed(address):
-    page = httpx.get(
+    page = HTTP.get(
         f"{address}/metrics?name[]=apples", headers={"accept": "application/openmetrics-text; version=1.0.0"}
     )
     assert page.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert page.text.endswith("apples_total 3.0\n# EOF\n")
-    odd = httpx.get(f"{address}/metrics", headers={"accept": "application/openmetrics-text; version=none"})
+    odd = HTTP.get(f"{address}/metrics", headers={"accept": "application/openmetrics-text; version=none"})
     assert odd.status_code == 200
-    with httpx.stream("GET", f"{address}/metrics", headers={"accept-encoding": "gzip"}) as packed:
+    with HTTP.stream("GET", f"{address}/metrics", headers={"accept-encoding": "gzip"}) as packed:
         assert packed.headers["content-encoding"] == "gzip"
         assert b"apples_total 3.0" in gzip.decompress(b"".join(packed.iter_raw()))
 
@@ -109,10 +109,10 @@ def test_health_is_the_port_and_readiness_what_the_service_says():
     problem: list[str] = []
     port = serve_metrics(CollectorRegistry(), "127.0.0.1", 0, problem=lambda: problem[0] if problem else None)
     address = f"http://127.0.0.1:{port}"
-    assert [httpx.get(address + path).status_code for path in ("/healthz", "/ready")] == [200, 200]
+    assert [HTTP.get(address + path).status_code for path in ("/healthz", "/ready")] == [200, 200]
     problem.append("no stream for 60 s")
-    assert httpx.get(f"{address}/healthz").status_code == 200
-    not_ready = httpx.get(f"{address}/ready")
+    assert HTTP.get(f"{address}/healthz").status_code == 200
+    not_ready = HTTP.get(f"{address}/ready")
     assert (not_ready.status_code, not_ready.text) == (503, "no stream for 60 s\n")
 
 
@@ -124,7 +124,7 @@ def test_scrapers_that_come_at_once_share_a_page_and_are_served_one_after_anothe
 
     def scrape(number: int) -> None:
         wanted = "?name[]=slow" if number % 2 else ""
-        pages.append(httpx.get(f"{address}/metrics{wanted}", timeout=20).raise_for_status().text)
+        pages.append(HTTP.get(f"{address}/metrics{wanted}", timeout=20).raise_for_status().text)
 
     scrapers = [threading.Thread(target=scrape, args=(number,)) for number in range(60)]
     for scraper in scrapers:
@@ -141,7 +141,7 @@ def test_a_page_is_never_older_than_the_request_for_it(registry, address):
     gauge = Gauge("plums", "Plums.", registry=registry)
     for count in range(50):
         gauge.set(count)
-        assert f"plums {count}.0" in httpx.get(f"{address}/metrics?name[]=plums").text
+        assert f"plums {count}.0" in HTTP.get(f"{address}/metrics?name[]=plums").text
 
 
 async def test_it_rests_after_a_page_as_long_as_that_took(registry):
@@ -171,8 +171,8 @@ def test_a_collector_that_fails_is_an_answer_and_the_port_goes_on(registry):
 
     registry.register(Slow(fail))
     address = f"http://127.0.0.1:{serve_metrics(registry, '127.0.0.1', 0)}"
-    assert httpx.get(f"{address}/metrics").status_code == 500
-    assert httpx.get(f"{address}/metrics").status_code == 200
+    assert HTTP.get(f"{address}/metrics").status_code == 500
+    assert HTTP.get(f"{address}/metrics").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_those_who_send_nothing_make_room_for_those_who_ask(registry):
     port = serve_metrics(registry, "127.0.0.1", 0)
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * metrics_port.MOST_CONNECTIONS)]
     try:
-        assert httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code == 200
+        assert HTTP.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code == 200
         silent[0].settimeout(5)
         assert silent[0].recv(1) == b"", "the oldest had to go"
     finally:
@@ -260,7 +260,7 @@ def test_what_is_no_request_is_answered_and_the_port_goes_on(address, sent, stat
         odd.sendall(sent)
         answer = odd.recv(1_000)
         assert answer.startswith(b"HTTP/1.1 " + status), answer
-    assert httpx.get(f"{address}/metrics").status_code == 200
+    assert HTTP.get(f"{address}/metrics").status_code == 200
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_caller(address, registry):
@@ -271,4 +271,4 @@ def test_a_port_that_is_taken_is_an_error_of_the_caller(address, registry):
 def test_all_addresses_of_ipv6_are_those_of_ipv4_too(registry):
     port = serve_metrics(registry, "::", 0)
     for host in ("127.0.0.1", "[::1]"):
-        assert httpx.get(f"http://{host}:{port}/healthz").status_code == 200
+        assert HTTP.get(f"http://{host}:{port}/healthz").status_code == 200

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,11 @@ from waiting import WITHIN_SECONDS, until_blocking
 
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
+
+HTTP = httpx.Client(timeout=20, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+"""Asks over a new connection each time; `httpx.get` would also load all certificate authorities each time, 25 ms."""
+
+_PORTS = random.Random()  # not the module's own, which hypothesis sets to the same numbers in each test
 
 
 class Service:
@@ -39,7 +46,7 @@ class Service:
         """Return what it has logged so far; of one event only, where `name` is given."""
         # the last line may be half written
         lines = [line for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        events = [json.loads(line) for line in lines]
+        events = [json.loads(line) for line in lines if name is None or name in line]
         return [event for event in events if name is None or event["event"] == name]
 
     def event(self, name: str, within_seconds: float = START_SECONDS) -> dict[str, Any]:
@@ -56,7 +63,7 @@ class Service:
         """Return what it has written to standard error."""
         return self._errors.read_text()
 
-    @property
+    @cached_property
     def grpc_port(self) -> int:
         """The server's gRPC port."""
         return int(self.event("server.start.complete")["grpc_port"])
@@ -66,7 +73,7 @@ class Service:
         """Where the server listens for gRPC."""
         return f"{self.host}:{self.grpc_port}"
 
-    @property
+    @cached_property
     def metrics_port(self) -> int:
         """The port of its metrics."""
         start = {"stock_server": "server.start.complete", "stock_client": "client.start.complete"}[self.module]
@@ -74,7 +81,7 @@ class Service:
 
     def page(self) -> str:
         """Return its metrics as Prometheus gets them."""
-        return httpx.get(f"http://{self.host}:{self.metrics_port}/metrics", timeout=20).raise_for_status().text
+        return HTTP.get(f"http://{self.host}:{self.metrics_port}/metrics").raise_for_status().text
 
     def metrics(self, *names: str, **labels: str) -> tuple[float, ...]:
         """Return, of one scrape, the sum of the samples of each name that have these labels, 0 where there are none."""
@@ -162,18 +169,19 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def free_port(*hosts: str) -> int:
-    """Return a port that is free now on all hosts (by default 127.0.0.1), for a service that must keep it."""
+    """Return a port that is free now on all hosts (by default 127.0.0.1), for a service that must keep it.
+
+    It is none of those that the kernel gives out by itself, so that nobody gets it meanwhile.
+    """
     while True:
-        with socket.socket() as first:
-            first.bind((hosts[0] if hosts else "127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                for host in hosts[1:]:
-                    with socket.socket() as other:
-                        other.bind((host, port))
-            except OSError:
-                continue
-            return port
+        port = _PORTS.randrange(15_000, 32_000)
+        try:
+            for host in hosts or ("127.0.0.1",):
+                with socket.socket() as tried:
+                    tried.bind((host, port))
+        except OSError:
+            continue
+        return port
 
 
 def run_to_end(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,11 @@ from typing import TypeVar, cast
 State = TypeVar("State")
 
 WITHIN_SECONDS = 20.0
-EVERY_SECONDS = 0.02
+EVERY_SECONDS = 0.01
+SELDOMER = 0.05
+"""A wait looks again after this share of the time that it has waited: what is slow to come is not asked for so often
+that the asking takes the processor from it."""
+SELDOMEST_SECONDS = 0.5
 
 
 async def until(
@@ -28,10 +32,12 @@ async def until(
 ) -> State:
     """Return the first state of `probe`, a function or a coroutine function, that meets `condition`.
 
-    An exception of `retry_on` counts as a state that does not. Raises AssertionError with the last state after
-    `within_seconds`. `what` names in the failure what was waited for.
+    It looks every `every_seconds`, and less often the longer it has waited. An exception of `retry_on` counts as a
+    state that does not. Raises AssertionError with the last state after `within_seconds`. `what` names in the failure
+    what was waited for.
     """
-    deadline = time.monotonic() + within_seconds
+    began_at = time.monotonic()
+    deadline = began_at + within_seconds
     while True:
         try:
             state = probe()
@@ -44,7 +50,7 @@ async def until(
             last = error
         if time.monotonic() >= deadline:
             raise AssertionError(_failure(what, within_seconds, last))
-        await asyncio.sleep(every_seconds)
+        await asyncio.sleep(_pause(began_at, every_seconds))
 
 
 def until_blocking(
@@ -57,7 +63,8 @@ def until_blocking(
     what: str = "",
 ) -> State:
     """Do what `until` does, for tests without an event loop."""
-    deadline = time.monotonic() + within_seconds
+    began_at = time.monotonic()
+    deadline = began_at + within_seconds
     while True:
         try:
             state = probe()
@@ -68,7 +75,11 @@ def until_blocking(
             last = error
         if time.monotonic() >= deadline:
             raise AssertionError(_failure(what, within_seconds, last))
-        time.sleep(every_seconds)
+        time.sleep(_pause(began_at, every_seconds))
+
+
+def _pause(began_at: float, every_seconds: float) -> float:
+    return max(every_seconds, min(SELDOMER * (time.monotonic() - began_at), SELDOMEST_SECONDS))
 
 
 def _failure(what: str, within_seconds: float, last: object) -> str:
