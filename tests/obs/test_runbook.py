@@ -29,9 +29,12 @@ def test_every_alert_has_its_section(alert):
 @pytest.mark.parametrize(("alert", "rule"), ALERTS.items())
 def test_every_alert_says_whom_it_is_about_how_bad_it_is_and_where_to_read_on(alert, rule):
     annotations = rule["annotations"]
-    about = {"ClientMissing": "name", "TargetDown": "instance", "ServerNearStreamLimit": "instance"}.get(
-        alert, "client"
-    )
+    about = {
+        "ClientMissing": "name",
+        "TargetDown": "instance",
+        "ServerNearStreamLimit": "instance",
+        "CertificateEnds": "instance",
+    }.get(alert, "client")
     assert f"$labels.{about}" in annotations["summary"]
     assert f"$labels.{about}" in annotations["description"]
     assert rule["labels"]["severity"] in ("warning", "critical")

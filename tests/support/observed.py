@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flowcontrol import CLIENT_METRICS, SERVER_METRICS, Ledger, SendBook
 from servicekit.metrics_port import new_registry
+from servicekit.tls_metrics import EXPIRY
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
@@ -92,7 +93,7 @@ def declared_metrics() -> set[str]:
     metrics.end_stream(StreamEndedError(StatusCode.UNAVAILABLE, ""))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     names = {sample.name for family in families for sample in family.samples}
-    return names | {metric.name for metric in (*SERVER_METRICS, *CLIENT_METRICS)}
+    return names | {EXPIRY} | {metric.name for metric in (*SERVER_METRICS, *CLIENT_METRICS)}
 
 
 def metric_names(expr: str) -> set[str]:
