@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import grpc
 import pytest
 
-from flowcontrol import Window
+from flowcontrol import FlowControlServerInterceptor, Window
+from stock_server.feed import LiveFeed
+from stock_server.grpc_server import build
+from stock_server.health import Health
+from stock_server.pace import Pace
+from stock_server.service import StockService
+from stock_server.settings import ServerSettings
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
@@ -66,6 +73,32 @@ async def test_a_path_that_is_no_text_keeps_nobody_out_and_ends_no_stream(servic
     assert await asyncio.to_thread(server.wait) == 0
     assert server.errors() == ""
     await before.close()
+
+
+async def test_many_of_them_one_after_another_leave_the_process_whole(services: Services):
+    server = services.server("--update-interval-seconds", "0.01")
+    channel, stream = open_stream(server, "all along")
+    number = await read_next(stream)
+    with ExitStack() as stack:
+        for times in range(1, 31):
+            stack.enter_context(sent(server.grpc_port, request(NOT_UTF8[0])))
+            await resumed(server, times)
+            assert await read_next(stream) == (number := number + 1)
+    assert await read_next(stream) == number + 1
+    assert server.process.poll() is None
+    await channel.close()
+
+
+async def test_no_request_is_waited_for_in_memory_that_a_failing_accept_loop_gives_up(monkeypatch):
+    """See `_leave_unregistered`: whether that kills the process is a matter of chance, so the cause is looked for."""
+    registered: list[str] = []
+    monkeypatch.setattr(grpc.aio.Server, "add_registered_method_handlers", lambda _, name, __: registered.append(name))
+    settings = ServerSettings(host="127.0.0.1", grpc_port=0)
+    pace = Pace(1.0)
+    service = StockService(pace, LiveFeed([], pace), list, settings.limits)
+    server, _ = build(settings, service, Health(), FlowControlServerInterceptor(), 0)
+    assert registered == []
+    await server.stop(0)
 
 
 async def test_a_server_without_streams_survives_it_too(services: Services):

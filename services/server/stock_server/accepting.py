@@ -9,7 +9,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.05
 PORT_WITHIN_SECONDS = 10.0
 """How long the port may stay away before the server gives up."""
 
