@@ -72,7 +72,7 @@ def write_rules(folder: Path) -> None:
     for path in (RULES / "rules").glob("*.yml"):
         text = path.read_text()
         assert "interval: 5s" in text
-        (folder / "rules" / path.name).write_text(re.sub(r"\b(5|10)s\b", lambda s: f"{int(s[1]) // 5}s", text))
+        (folder / "rules" / path.name).write_text(re.sub(r"\b(5|10|20)s\b", lambda s: f"{int(s[1]) // 5}s", text))
 
 
 def write_targets(folder: Path, job: str, *ports: int) -> None:
