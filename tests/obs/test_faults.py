@@ -49,7 +49,7 @@ class Scene:
     def start_server(self) -> None:
         """Start the server, always on the same ports."""
         self.server = self.services.server(
-            *("--update-interval-seconds", "0.01", "--held-back-share", "0.1", "--allowed-policies", "pause"),
+            *("--update-interval-seconds", "0.04", "--held-back-share", "0.3", "--allowed-policies", "pause"),
             *("--expected-clients", "client,slow-client,crashing", "--grace-seconds", "0.5"),
             grpc_port=self.grpc_port,
             metrics_port=self.metrics_port,
@@ -173,7 +173,7 @@ def test_a_server_that_is_killed_takes_all_streams_with_it(scene: Scene) -> None
 def test_a_server_is_restarted_while_a_slow_client_works_off(scene: Scene) -> None:
     opened_before, ended_before = scene.marks("client")
     scene.server.metric_reaches(
-        "flowcontrol_server_open_streams_sent_messages", lambda sent: sent > 100, client="slow-client"
+        "flowcontrol_server_open_streams_sent_messages", lambda sent: sent > 60, client="slow-client"
     )
     scene.server.stop()
     scene.shows({"client": NO_STREAM, "slow-client": NOT_KNOWN, "refused": NO_STREAM})
@@ -222,7 +222,8 @@ def test_a_restart_of_prometheus_shows_what_has_changed_meanwhile_and_nothing_el
     assert scene.marks("client") == others
     states = scene.prometheus.get("query_range", query=STATE, start=began_at, end=scene.now(), step=1)["result"]
     seen = {each["metric"]["client"]: {int(value) for _, value in each["values"]} for each in states}
-    assert (seen["client"], seen["refused"]) == ({KEEPING_UP}, {NO_STREAM})
+    assert seen["client"] <= {KEEPING_UP, NOT_KNOWN}, "not known until its server has been asked as well"
+    assert seen["refused"] == {NO_STREAM}
 
 
 @pytest.mark.parametrize("step", [5, 15, 60])
