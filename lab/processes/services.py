@@ -38,10 +38,14 @@ class Service:
             raise ServiceFailedError(f"{self.name} has ended by itself, with exit status {self.process.returncode}")
 
 
+ONE_CLIENT = ("--max-streams-per-client", "2000")
+"""Streams of a load all go by one name, and are as many as a server takes."""
+
+
 def run_server(log_folder: Path, *arguments: str) -> Any:
     """Return a context that holds a stock server, on free ports."""
     ports = ("--host", "127.0.0.1", "--grpc-port", "0", "--metrics-port", "0")
-    return _run("server", "stock_server", log_folder, *ports, *arguments)
+    return _run("server", "stock_server", log_folder, *ports, *ONE_CLIENT, *arguments)
 
 
 def run_client(log_folder: Path, name: str, server: Service, *arguments: str) -> Any:
