@@ -80,7 +80,7 @@ def blocked() -> Panel:
             "Share of the last minute in which the server waited to write; to the client it waits for most. "
             "Fast: 0 %. Slow: nearly 100 %: the server is held back.",
         )
-        .with_target(instant(f"topk(1, {of_chosen('client:flowcontrol_blocked:ratio_rate1m')})", "{{client}}"))
+        .with_target(instant(f"topk(1, {of_chosen('client:flowcontrol_blocked:ratio_rate1m')})", named("{{client}}")))
         .unit("percentunit")
         .decimals(0)
         .thresholds(known((0, GREEN), (0.5, ORANGE)))
@@ -97,15 +97,15 @@ def lost() -> Panel:
             "In the shown time. Missed: a number expected that never came; not known where the server numbers "
             "nothing. Dropped: left out by the policy. Fast and slow: 0 missed; 0 dropped with the policy pause.",
         )
-        .with_target(instant(missed(CHOSEN), "missed"))
+        .with_target(instant(missed(CHOSEN), named("missed")))
         .with_target(
             instant(
                 f"{LOSS_NOT_KNOWN.code} + 0 * {uncounted} and on () {of_chosen(MISSED)}",
-                "missed, of {{clients}} clients",
+                named("missed, of {{clients}} clients"),
                 "B",
             )
         )
-        .with_target(instant(dropped(CHOSEN), "dropped", "C"))
+        .with_target(instant(dropped(CHOSEN), named("dropped"), "C"))
         .orientation(common.VizOrientation.VERTICAL)
         .decimals(0)
         .mappings([names(LOSS_NOT_KNOWN)])
@@ -134,7 +134,7 @@ def oldest() -> Panel:
             "Age of the update that a client works on now; of the client with the oldest. "
             "Fast: 0 s. Slow: it grows to as long as the client takes for all that is in flight.",
         )
-        .with_target(instant(f"topk(1, {of_chosen('client:stock_working_age_seconds:max')})", "{{client}}"))
+        .with_target(instant(f"topk(1, {of_chosen('client:stock_working_age_seconds:max')})", named("{{client}}")))
         .unit("s")
         .decimals(1)
         .thresholds(known((0, GREEN), (5, ORANGE)))

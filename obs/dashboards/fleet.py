@@ -19,6 +19,7 @@ from dashboards.panels import (
     colored,
     lines,
     logarithmic_seconds,
+    named,
     properties,
     text_size,
 )
@@ -82,7 +83,7 @@ def clients_by_state() -> Panel:
         "Clients by state", "How many clients are in which state. Fast: all keep up. Slow: the slow ones are held back."
     )
     for state in STATES:
-        panel.with_target(instant(_count(state), state.name, f"S{state.code}"))
+        panel.with_target(instant(_count(state), named(state.name), f"S{state.code}"))
         panel.override_by_query(f"S{state.code}", properties(thresholds=steps((1, state.color))))
     return panel.orientation(common.VizOrientation.VERTICAL).text(text_size(12, 24))
 
@@ -129,8 +130,8 @@ def lost() -> Panel:
     """Show what is lost, and beside it what was left out on purpose."""
     return (
         answer("Missed, and dropped", "By all clients in the shown time. Fast and slow: 0 missed.")
-        .with_target(instant(missed(), "missed"))
-        .with_target(instant(dropped(), "dropped", "B"))
+        .with_target(instant(missed(), named("missed")))
+        .with_target(instant(dropped(), named("dropped"), "B"))
         .orientation(common.VizOrientation.VERTICAL)
         .unit("short")
         .decimals(0)
