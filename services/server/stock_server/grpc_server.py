@@ -30,7 +30,7 @@ def build(
     health: Health,
     interceptor: FlowControlServerInterceptor,
     port: int,
-    tls: Reloaded | None,
+    tls: Reloaded | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Return a server that has not started, and its port. Raises OSError: the port is not free."""
     server = grpc.aio.server(interceptors=[interceptor], options=channel_options(settings))
