@@ -102,8 +102,9 @@ class Observed:
         return min((abs(m[figure]) for m in self.moments if not math.isnan(m[figure])), default=math.nan)
 
     def grown(self, figure: str) -> float:
-        """Return by how much a figure has grown."""
-        return self.moments[-1][figure] - self.moments[0][figure]
+        """Return by how much a figure has grown since it was first known; NaN where it is not known at the end."""
+        first = next((m[figure] for m in self.moments if not math.isnan(m[figure])), math.nan)
+        return self.last(figure) - first
 
     def newest(self, seconds: float) -> Observed:
         """Return the last so many seconds of it."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +164,14 @@ def test_held_back_ends_where_it_kept_up_and_not_where_nothing_is_known():
     assert unknown.span_seconds == 2 * SECONDS
     free_now = client(_change(slow(), "state", dict.fromkeys(range(110, 121), 1.0)))
     assert free_now.since_held_back() is None
+
+
+def test_a_figure_grows_from_when_it_is_first_known():
+    figures = fast()
+    del figures["sent"][0.0]
+    assert client(figures).grown("sent") == 10 * (2 * SECONDS - 1)
+    del figures["sent"][2.0 * SECONDS]
+    assert math.isnan(client(figures).grown("sent"))
 
 
 def test_it_says_what_it_waits_for():
