@@ -227,3 +227,9 @@ def test_prometheus_keeps_less_than_its_claim_holds() -> None:
     assert kept.endswith("GB")  # Prometheus' GB are GiB
     # https://prometheus.io/docs/prometheus/latest/storage: 80 to 85 % of the disk at most
     assert int(kept.removesuffix("GB").rpartition("=")[2]) <= 0.85 * int(size.removesuffix("Gi"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_server_tells_strangers_nothing_of_itself(target: str) -> None:
+    settings = environment(main_container(named(target, "Deployment", "server")))
+    assert settings["STOCK_SERVER_REFLECTION"] == settings["STOCK_SERVER_CHANNELZ"] == "false"
