@@ -111,6 +111,11 @@ class Observed:
         since = self.moments[-1].at_seconds - seconds
         return replace(self, moments=[m for m in self.moments if m.at_seconds >= since])
 
+    def since_known(self, figure: str) -> Observed:
+        """Return it from when a figure is known, else as it is: one end is asked seconds before the other."""
+        known = (number for number, moment in enumerate(self.moments) if not math.isnan(moment[figure]))
+        return replace(self, moments=self.moments[next(known, 0) :])
+
     def since_held_back(self) -> Observed | None:
         """Return it from when it is held back, without a break; None if it is not. What is not known is no break."""
         since: int | None = None

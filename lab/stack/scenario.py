@@ -152,10 +152,9 @@ def judge(experiment: str, client: Observed) -> Verdict:
     offered = offered_per_second([client])
     if experiment == "fast":
         act = judge_fast(client, max(client.span_seconds - SETTLING_SECONDS, client.span_seconds / 2), offered)
-        sent = client.grown("sent")
-        claims = [
-            at_least("sent", sent, round_up(OFFERED_AT_LEAST * UPDATES_PER_SECOND * client.span_seconds), "updates")
-        ]
+        seen = client.since_known("sent")
+        least = round_up(OFFERED_AT_LEAST * UPDATES_PER_SECOND * seen.span_seconds)
+        claims = [at_least("sent", seen.grown("sent"), least, "updates")]
     else:
         judged_seconds = min(60.0, client.span_seconds / 3)
         act = judge_slow(client, judged_seconds, offered)

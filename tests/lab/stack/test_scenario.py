@@ -6,6 +6,7 @@ import asyncio
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_sent_to_the_slow_client_stops_where_predicted(watched: Any):
     assert act.sent == pytest.approx(predicted, rel=0.5)
     assert act.received < act.sent - 0.9 * client.last("ceiling") + 1
     assert not said or "predicted ceiling" in said
+
+
+def test_what_is_sent_counts_from_when_the_server_was_asked_too(watched: Any):
+    client, _ = watch_it(watched, "fast")
+    first, *others = client.moments
+    unasked = replace(first, figures={name: value for name, value in first.figures.items() if name != "sent"})
+    (act,) = judge("fast", replace(client, moments=[unasked, *others])).acts
+    assert act.claims[0].claim == "sent"
+    assert act.claims[0].passed, act.claims[0]
 
 
 def test_the_fast_client_is_no_slow_one(watched: Any):
