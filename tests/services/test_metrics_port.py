@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import random
 import socket
 import threading
 import time
@@ -272,3 +273,30 @@ def test_all_addresses_of_ipv6_are_those_of_ipv4_too(registry):
     port = serve_metrics(registry, "::", 0)
     for host in ("127.0.0.1", "[::1]"):
         assert HTTP.get(f"http://{host}:{port}/healthz").status_code == 200
+
+
+def test_whatever_bytes_come_the_port_goes_on_and_raises_nothing(address, caplog):
+    draw = random.Random(1)
+    requests = [
+        b"GET /metrics?name[]=pears HTTP/1.1\r\nHost: x\r\nAccept: text/plain;version=1.0.0\r\nContent-Length: 3\r\n\r\n"
+        b"abc",
+        b"POST /ready HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+        b"5\r\nhello\r\n0\r\n\r\n",
+        b"HEAD /healthz HTTP/1.0\r\n\r\n",
+        bytes(range(256)),
+    ]
+    for _ in range(500):
+        request = bytearray(draw.choice(requests))
+        for _ in range(draw.randrange(6)):
+            begin = draw.randrange(len(request) + 1)
+            request[begin : begin + draw.randrange(20)] = draw.randbytes(draw.randrange(20))
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10) as odd:
+            odd.sendall(request)
+            odd.shutdown(socket.SHUT_WR)
+            try:
+                answer = odd.recv(12)
+            except ConnectionError:
+                answer = b""
+            assert not answer or answer.startswith(b"HTTP/1.1 "), bytes(request)
+    assert HTTP.get(f"{address}/healthz").status_code == 200
+    assert caplog.records == []
