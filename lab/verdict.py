@@ -51,15 +51,15 @@ def _figure(number: float, unit: str = "") -> str:
 
 @dataclass(frozen=True)
 class ActVerdict:
-    """What one act has shown."""
+    """What one act has shown; None: not known."""
 
     name: str
     passed: bool
-    sent: int
-    received: int
-    missed: int
-    in_flight_max: int
-    in_flight_bytes_max: int
+    sent: int | None
+    received: int | None
+    missed: int | None
+    in_flight_max: int | None
+    in_flight_bytes_max: int | None
     ceiling_bytes: int | None
     claims: Sequence[Claim]
 

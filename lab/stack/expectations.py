@@ -171,14 +171,14 @@ def _verdict(client: Observed, claims: list[Claim]) -> ActVerdict:
         missed=_whole(client.most("missed")),
         in_flight_max=_whole(client.most("in_flight")),
         in_flight_bytes_max=_whole(client.most("in_flight_bytes")),
-        ceiling_bytes=None if math.isnan(ceiling) else _whole(ceiling),
+        ceiling_bytes=_whole(ceiling),
         claims=claims,
     )
 
 
-def _whole(figure: float) -> int:
-    return 0 if math.isnan(figure) else round(figure)
+def _whole(figure: float) -> int | None:
+    return None if math.isnan(figure) else round(figure)
 
 
 def _count(updates: float) -> str:
-    return "nothing" if math.isnan(updates) else f"{updates:,.0f}"
+    return "an unknown number" if math.isnan(updates) else f"{updates:,.0f}"

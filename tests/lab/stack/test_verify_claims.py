@@ -51,6 +51,15 @@ def test_a_fast_and_a_slow_client_as_they_should_be_pass():
     assert failing(judge_fast, fast()) == failing(judge_slow, slow()) == []
 
 
+def test_what_is_not_known_is_no_zero():
+    """Of a server that numbers nothing, nobody knows whether an update was missed."""
+    figures = fast() | {"missed": {}}
+    assert failing(judge_fast, figures) == ["updates missed"]
+    verdict = judge_fast(client(figures), SECONDS, 10)
+    assert (verdict.missed, verdict.in_flight_max) == (None, 0)
+    assert [claim.measured for claim in verdict.claims if not claim.passed] == ["no data"]
+
+
 LATE = 2.0 * SECONDS - 5
 
 
