@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +18,42 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from servicekit.settings import load_settings
+from stock_client.settings import ClientSettings
+from stock_server.settings import ServerSettings
+
 from processes import Services, run_to_end
 
 ENDS = [
-    ("stock_server", "--tls", "STOCK_SERVER_TLS"),
-    ("stock_server", "--metrics-tls", "STOCK_SERVER_METRICS_TLS"),
-    ("stock_client", "--tls", "STOCK_CLIENT_TLS"),
-    ("stock_client", "--metrics-tls", "STOCK_CLIENT_METRICS_TLS"),
+    (ServerSettings, "--tls", "STOCK_SERVER_TLS"),
+    (ServerSettings, "--metrics-tls", "STOCK_SERVER_METRICS_TLS"),
+    (ClientSettings, "--tls", "STOCK_CLIENT_TLS"),
+    (ClientSettings, "--metrics-tls", "STOCK_CLIENT_METRICS_TLS"),
 ]
 
 
-@pytest.mark.parametrize(("module", "flag", "variable"), ENDS)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that others than its owner may enter, which they may not with pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def not_as_root() -> Iterator[None]:
+    """Be nobody for a while where the tests run as root, who may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize(("settings", "flag", "variable"), ENDS)
 @pytest.mark.parametrize(
     ("case", "part", "reason"),
     [
@@ -41,24 +70,34 @@ ENDS = [
     ],
 )
 def test_it_is_refused_in_one_line(
-    made: Any, tmp_path: Path, module: str, flag: str, variable: str, case: str, part: str, reason: str
+    made: Any,
+    open_folder: Path,
+    capsys: Any,
+    settings: Any,
+    flag: str,
+    variable: str,
+    case: str,
+    part: str,
+    reason: str,
 ) -> None:
     files = {"certificate": made.server.certificate, "key": made.server.key}
-    if case == "unreadable" and os.geteuid() == 0:
-        pytest.skip("root reads everything")
+    files = {name: Path(shutil.copy(path, open_folder)) for name, path in files.items()}
     if case == "not set":
         del files[part]
     elif case == "expired":
         old = made.authority.issue("old", "old", "localhost", days=-1)
         files = {"certificate": old.certificate, "key": old.key}
+    elif case == "unreadable":
+        files[part].chmod(0)
     else:
-        files[part] = spoilt(case, made, tmp_path)
-    trusts = ("--tls-ca", str(made.authority.file)) if (module, flag) == ("stock_client", "--tls") else ()
+        files[part] = spoilt(case, made, open_folder)
+    trusts = ("--tls-ca", str(made.authority.file)) if (settings, flag) == (ClientSettings, "--tls") else ()
     arguments = [text for name, path in files.items() for text in (f"{flag}-{name}", str(path))]
-    done = run_to_end(module, *arguments, *trusts)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert f"{flag}-{part} ({variable}_{part.upper()}): {reason}" in done.stderr
+    with pytest.raises(SystemExit) as ended, not_as_root() if case == "unreadable" else nullcontext():
+        load_settings(settings, [*arguments, *trusts])
+    written = capsys.readouterr()
+    assert (ended.value.code, written.out, written.err.count("\n")) == (2, "", 1)
+    assert f"{flag}-{part} ({variable}_{part.upper()}): {reason}" in written.err
 
 
 def spoilt(case: str, made: Any, folder: Path) -> Path:
@@ -70,9 +109,6 @@ def spoilt(case: str, made: Any, folder: Path) -> Path:
         path.write_text("-----BEGIN NOTHING-----\n")
     elif case == "of another":
         path.write_bytes(made.client.key.read_bytes())
-    elif case == "unreadable":
-        path.write_bytes(made.server.key.read_bytes())
-        path.chmod(0)
     elif case == "encrypted":
         key = load_pem_private_key(made.server.key.read_bytes(), None)
         path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
