@@ -5,8 +5,7 @@ COMPOSE ?= docker compose
 BIN := .venv/bin
 PACKAGES := proto services/flowcontrol services/servicekit services/server services/client .
 WINDOW_BYTES ?= 65535
-KUSTOMIZE_VERSION := v5.8.2
-ACTIONLINT_VERSION := v1.7.12
+TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup certs sbom audit demo verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
@@ -87,8 +86,9 @@ window-age: .venv/ready ## Draw how old a slow client's data is with windows of 
 certs: .venv/ready ## Make certificates for development in certs/, for compose.tls.yaml; once more: new ones, of the same authority
 	@$(BIN)/lab certs
 
-test: .venv/ready ## Run all tests; those that need Docker skip where there is none
-	@$(BIN)/pytest
+# more workers than most machines have cores, for most tests wait most of the time
+test: .venv/ready ## Run all tests side by side; what the machine lacks is not tested, and told at the end
+	@$(BIN)/pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-repeat: .venv/ready ## Run the flow control tests 100 times over
 	@$(BIN)/pytest -m repeat services/flowcontrol/tests
@@ -125,10 +125,8 @@ kind-down: ## Remove the cluster that kind-up made
 images: ## Build and push both images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
 	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
 
-# with Go, whose own module checksums pin all that they are made of
-tools: .venv/ready ## Install what checks k8s/ and the workflows: kustomize and actionlint
-	@GOBIN=$(CURDIR)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
-	@GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+tools: .venv/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize and actionlint, in minutes
+	@tests/tools.sh $(BIN)
 
 # in an environment of its own: what lists and checks is no part of what is listed
 .venv/supply/ready: .venv/ready requirements/supply.txt
@@ -152,6 +150,6 @@ audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package
 
 lock: .venv/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
-	@cd requirements && for name in dev server client build supply; do \
+	@cd requirements && for name in dev server client build supply go; do \
 	  ../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
 	    $$name.in $$([ $$name = dev ] || [ $$name = supply ] || echo -c dev.txt) -o $$name.txt || exit; done

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 import yaml
 
-from manifests import REPOSITORY, Object, need, tool
+from manifests import REPOSITORY, Object
+from needs import need_tool
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 RELEASE = {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"}
@@ -18,9 +19,7 @@ PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 def test_actionlint_finds_nothing() -> None:
-    actionlint = tool("actionlint")
-    need(actionlint, "no actionlint (`make tools` installs it)")
-    command = [str(actionlint), "-no-color", *map(str, WORKFLOWS)]
+    command = [need_tool("actionlint"), "-no-color", *map(str, WORKFLOWS)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=60, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from needs import need_tool, tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT = "k8s"
@@ -20,35 +19,23 @@ OVERLAYS = ("k8s/overlays/kind", "k8s/overlays/monitoring-operator", TLS)
 TARGETS = (DEFAULT, *OVERLAYS)
 WORKLOADS = ("Deployment", "StatefulSet")
 
+OLDEST = "kustomize-v5.5.0"
+"""The kustomize inside kubectl 1.32, the oldest that these manifests are for."""
+
 Object = dict[str, Any]
 
 
-def need(found: object, reason: str) -> None:
-    """Skip the test where something is not `found`; fail it where CI=true."""
-    if found:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason}, and CI=true requires it")
-    pytest.skip(reason)
-
-
-def tool(name: str) -> str | None:
-    """Return the path of a program that `make tools` installs, or of the one on the PATH, or None."""
-    return shutil.which(name, path=f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
-
-
 def renderers() -> dict[str, list[str]]:
-    """Return the commands at hand that render a folder, by program: kustomize, and the one inside kubectl."""
-    arguments = {"kustomize": "build", "kubectl": "kustomize"}
+    """Return the commands at hand that render a folder, by program: two kustomize, and the one inside kubectl."""
+    arguments = {"kustomize": "build", OLDEST: "build", "kubectl": "kustomize"}
     return {name: [path, arguments[name]] for name in arguments if (path := tool(name))}
 
 
 @cache
 def render(target: str, program: str = "") -> str:
     """Return what kustomize makes of a folder. Skips where there is none; it needs no network."""
-    at_hand = renderers()
-    need(at_hand, "neither kustomize (`make tools` installs it) nor kubectl is there")
-    command = at_hand[program] if program else next(iter(at_hand.values()))
+    at_hand = renderers() or {"kustomize": [need_tool("kustomize")]}
+    command = at_hand[program or next(iter(at_hand))]
     result = subprocess.run(
         [*command, str(REPOSITORY / target)], capture_output=True, text=True, timeout=60, check=False
     )

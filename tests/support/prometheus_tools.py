@@ -1,4 +1,4 @@
-"""Prometheus and promtool for tests: the programs on PATH, else those of the image that Compose runs."""
+"""Prometheus and promtool for tests: those of `make tools` or on PATH, else those of the image that Compose runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
+from needs import TOP, lack, tool
 from processes import free_port
 from waiting import until_blocking
 
-TOP = Path(__file__).parents[2]
 RULES = TOP / "obs" / "prometheus"
 DOCKER = shutil.which("docker")
 
@@ -35,16 +34,13 @@ def command(program: str, *folders: Path) -> list[str]:
 
     Skips the test where there is neither the program nor its image, and fails it there where CI=true.
     """
-    if found := shutil.which(program):
+    if found := tool(program):
         return [found]
     if DOCKER is not None and _answers(DOCKER, "image", "inspect", image()):
         mounts = [part for folder in folders for part in ("-v", f"{folder}:{folder}")]
         user = f"{os.getuid()}:{os.getgid()}"
         return [DOCKER, "run", "--rm", "--network=host", f"--user={user}", *mounts, f"--entrypoint={program}", image()]
-    problem = f"no {program} on PATH, and no Docker image {image()}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(problem)
-    pytest.skip(problem)
+    return lack(program, "make tools")
 
 
 def _answers(*arguments: str) -> bool:

@@ -70,7 +70,6 @@ async def test_what_is_sent_to_a_reader_that_stops(window_bytes, message_bytes, 
 @pytest.mark.parametrize("reads", [0, 1, 10])
 @pytest.mark.parametrize("message_bytes", MESSAGES)
 @pytest.mark.parametrize("window_bytes", WINDOWS)
-@pytest.mark.parametrize("repeat", range(100))
 async def test_what_is_sent_to_a_reader_that_stops_a_hundred_times(window_bytes, message_bytes, reads, repeat):
     await meets_prediction(window_bytes, message_bytes, reads)
 
