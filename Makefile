@@ -8,7 +8,7 @@ WINDOW_BYTES ?= 65535
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup certs sbom audit demo verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
+.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
