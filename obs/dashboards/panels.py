@@ -18,7 +18,7 @@ Panel: TypeAlias = Any
 
 CLIENT_NAME = "${__field.labels.client}"
 
-DARKEST_CLIENTS = 4
+DARKEST_CLIENTS = 2
 """From how many clients on a field of the heatmap gets no darker."""
 
 TICKS = (100, 200, 500, 1000, 2000, 5000, 10_000)

@@ -28,7 +28,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     write_rules(folder)
 
     with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
-        server = services.server("--update-interval-seconds", "0.01", "--held-back-share", "0.1")
+        server = services.server("--update-interval-seconds", "0.02", "--held-back-share", "0.4")
         write_targets(folder, "server", server.metrics_port)
         until_blocking(lambda: seen.query('up{job="server"} offset 2s'), within_seconds=20, every_seconds=0.2)
         window = ("--window-bytes", "16384")
