@@ -50,9 +50,9 @@ class ClientSettings(ServiceSettings):
         None, description="name that the server's certificate must have; unset: the host of the server's address"
     )
     name: str = Field(
-        default_factory=default_name,
+        "{host}",
         description="name in the server's metrics, 1 to 63 letters, digits, '.', '_', '-', where {host} stands for the "
-        "host's name, its default",
+        "host's name",
     )
     metrics_host: Host = Field(METRICS_HOST, description="address of /metrics")
     metrics_port: Port = Field(METRICS_PORT, description="port of /metrics, 0 to 65535; 0: any free one")
