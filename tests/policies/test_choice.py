@@ -29,8 +29,10 @@ async def refusal(opener, policy: str, **settings: Any) -> grpc.aio.AioRpcError:
         await asyncio.wait_for(call.read(), 5)
     await until(market.ledger.open_books, lambda books: books == [], what="no open stream")
     call = StockServiceStub(opener.channel(market)).GetUpdates(EmptyRequest())
-    await until(lambda: market.pace.beat() or market.ledger.open_books())
-    assert (await call.read()).sequence > 0, "the server goes on, and the refused stream takes no room"
+    reading = asyncio.ensure_future(call.read())
+    # a beat before the stream waits for one is none for it
+    await until(lambda: market.pace.beat() or reading.done(), what="an update")
+    assert reading.result().sequence > 0, "the server goes on, and the refused stream takes no room"
     return failure.value
 
 

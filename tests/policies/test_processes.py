@@ -47,16 +47,18 @@ def test_stalled_clients_of_each_policy_that_are_killed_leave_their_books_in_bal
 
 def test_a_client_that_is_sent_away_comes_back_as_told(services: Services):
     server = services.server(
-        *FAST, "--policy", "disconnect", "--disconnect-after-seconds", "0.3", "--retry-delay-seconds", "0.7"
+        *("--update-interval-seconds", "0.02", "--padding-bytes", "2000", "--buffer-updates", "20", *TICKERS),
+        *("--policy", "disconnect", "--disconnect-after-seconds", "0.5", "--retry-delay-seconds", "2.5"),
     )
-    client = services.client(server.address, "--processing", "none@1.5,stopped@2.5,none", name="sent-away")
+    # it is sent away about 2.4 s after its start, and not before 4 s there again; a busy machine may take longer
+    client = services.client(server.address, "--processing", "none@1.5,stopped@4,none", name="sent-away")
     end = client.event("stream.end")
     assert end["reason"].startswith("RESOURCE_EXHAUSTED: the client has been behind for ")
-    assert 0.7 <= end["reconnect_in_seconds"] <= 0.7 + 0.1
+    assert 2.5 <= end["reconnect_in_seconds"] <= 2.5 + 0.1
     resumed = client.event("stream.resume.complete")
     assert resumed["same_source"] is True
-    assert resumed["gap_seconds"] >= 0.6
-    client.metric_reaches("stock_updates_received_total", lambda updates: updates > 500)
+    assert resumed["gap_seconds"] >= 2.4
+    client.metric_reaches("stock_updates_received_total", lambda updates: updates > 300)
 
     def state() -> dict[str, float]:
         names = ("dropped", "missed", "repeated")

@@ -7,6 +7,7 @@ import pytest
 
 from processes import running_services
 from prometheus_tools import EVERY_SECOND, command, running_prometheus, write_rules, write_targets
+from waiting import until_blocking
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client-0")
         write_targets(folder, "server", server.metrics_port)
         write_targets(folder, "client", fast.metrics_port, slow.metrics_port)
+        until_blocking(
+            lambda: seen.by_client("client:flowcontrol_in_flight_messages:sum"),
+            lambda by_client: {"client-0", "slow-client-0"} <= by_client.keys(),
+            within_seconds=60,
+            what="both clients seen",
+        )
         yield Watched(seen.url, f"http://127.0.0.1:{server.metrics_port}")
