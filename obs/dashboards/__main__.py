@@ -16,7 +16,7 @@ def compile_all(directory: Path) -> None:
     """Write `<uid>.json` of every dashboard into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     for board in (backpressure.build(), fleet.build(backpressure.ALERT_LIST), runbook.build()):
-        text = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(board)
+        text = JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False).encode(board)
         (directory / f"{board.uid}.json").write_text(text + "\n", encoding="utf-8")
 
 
