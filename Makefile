@@ -88,7 +88,7 @@ certs: .venv/ready ## Make certificates for development in certs/, for compose.t
 
 # more workers than most machines have cores, for most tests wait most of the time
 test: .venv/ready ## Run all tests side by side; what the machine lacks is not tested, and told at the end
-	@$(BIN)/pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n $(TEST_WORKERS) --no-loadscope-reorder
 
 test-repeat: .venv/ready ## Run the flow control tests 100 times over
 	@$(BIN)/pytest -m repeat services/flowcontrol/tests

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from needs import summary
 
@@ -24,24 +26,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("repeat", range(REPEATS if _repeats(metafunc.config) else 1))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests marked `repeat`, unless the run asks for the marker by name; put tests of one scene together."""
+    """Leave out tests marked `repeat`, unless the run asks for the marker by name."""
     if not _repeats(config):
         repeats = [item for item in items if item.get_closest_marker("repeat")]
         config.hook.pytest_deselected(items=repeats)
         items[:] = [item for item in items if item not in repeats]
-    for item in items:
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))  # there is one stack
-        elif _shares_a_scene(item):
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
-def _shares_a_scene(item: pytest.Item) -> bool:
-    """Tell whether a fixture of the tests' own lasts longer than the test."""
-    fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
-    return any(each.baseid and each.scope in ("module", "session") for found in fixtures for each in found)
+class FileByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Gives a worker all tests of a file, which may share a scene, and one of them all that share the one stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/docker" if nodeid.startswith("tests/docker/") else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileByFile:
+    """Say which tests a worker gets together; xdist_group has no effect with pytest 9.2 (pytest-xdist 3.8)."""
+    return FileByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,12 +24,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
     25 updates a second: each write waits some milliseconds for the processor where the machine is busy, and the share
     of the time that these add up to is judged; at 100 a second a fast client was over half of it, and so held back.
+    Updates of 250 bytes: the slow client gives half of its window back at once, and 32 of them are sent in a second.
     """
     folder = tmp_path_factory.mktemp("watched")
     command("prometheus")  # skips before anything has started
     write_rules(folder)
     with running_services(folder) as services, running_prometheus(folder, EVERY_SECOND.format(folder=folder)) as seen:
-        server = services.server("--update-interval-seconds", "0.04")
+        server = services.server("--update-interval-seconds", "0.04", "--padding-bytes", "143")
         window = ("--window-bytes", "16384")
         fast = services.client(server.address, *window, name="client-0")
         slow = services.client(server.address, *window, "--processing", "0.5", name="slow-client-0")
