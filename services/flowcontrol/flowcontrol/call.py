@@ -43,8 +43,9 @@ class MeasuredCall:
         return message
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Register a callback for the end of the call; it is given this call."""
-        self._flowcontrol_call.add_done_callback(lambda _: callback(self))
+        """Register a callback for the end of the call; it is given this call in place of the original."""
+        call = self._flowcontrol_call
+        call.add_done_callback(lambda given: callback(self if given is call else given))
 
 
 class MeasuredUnaryStreamCall(MeasuredCall):

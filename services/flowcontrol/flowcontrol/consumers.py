@@ -118,7 +118,7 @@ class ConsumerWatch:
                         self._traces.pop(book, None)
                 await asyncio.sleep(self._thresholds.check_every_seconds)
         finally:
-            del self._watched[loop]
+            self._watched.pop(loop, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop, book: SendBook) -> None:
         try:

@@ -56,8 +56,9 @@ class MeasuredContext:
         self._flowcontrol_stream.book.compressed = compresses(compression)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Register a callback for the end of the call; it is given this context."""
-        self._flowcontrol_context.add_done_callback(lambda _: callback(self))
+        """Register a callback for the end of the call; it is given this context in place of the original."""
+        context = self._flowcontrol_context
+        context.add_done_callback(lambda given: callback(self if given is context else given))
 
 
 def compresses(compression: grpc.Compression | None) -> bool:

@@ -103,6 +103,25 @@ class ByteService(grpc.GenericRpcHandler):
         return request
 
 
+@asynccontextmanager
+async def session_of(
+    server_side: list[grpc.aio.ServerInterceptor],
+    client_side: list[grpc.aio.ClientInterceptor],
+    handlers: grpc.GenericRpcHandler | None = None,
+    *,
+    compression: grpc.Compression | None = None,
+    options: list[tuple[str, int]] | None = None,
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Start a server of a service, by default of bytes, and open a channel to it; end both at the end."""
+    server = grpc.aio.server(interceptors=server_side, compression=compression)
+    server.add_generic_rpc_handlers((ByteService() if handlers is None else handlers,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options, interceptors=client_side) as channel:
+        yield channel
+    await server.stop(0)
+
+
 @dataclass
 class Session:
     """A server and a client of it, measured at both ends."""
