@@ -2,9 +2,11 @@
 
 PYTHON ?= python3
 COMPOSE ?= docker compose
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 PACKAGES := proto services/flowcontrol services/servicekit services/server services/client .
 WINDOW_BYTES ?= 65535
+TESTS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
@@ -13,18 +15,18 @@ TEST_WORKERS ?= 4
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## Install everything into .venv, from pinned and hashed requirements
+setup: $(VENV)/ready ## Install everything into .venv, from pinned and hashed requirements
 
-.venv/ready: requirements/dev.txt pyproject.toml proto/pyproject.toml $(wildcard services/*/pyproject.toml)
+$(VENV)/ready: requirements/dev.txt pyproject.toml proto/pyproject.toml $(wildcard services/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "make setup: PYTHON=$(PYTHON) must be Python 3.11 or newer with venv (on Debian: apt install python3-venv)" >&2; exit 2; }
-	@echo "Setting up .venv, once; this takes about a minute"
-	@$(PYTHON) -m venv --clear .venv
+	@echo "Setting up $(VENV), once; this takes about a minute"
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	@touch $@
 
-demo: .venv/ready ## Prove it all in a minute, without Docker; WINDOW_BYTES=16384 or any other
+demo: $(VENV)/ready ## Prove it all in a minute, without Docker; WINDOW_BYTES=16384 or any other
 	@$(BIN)/lab demo --window-bytes $(WINDOW_BYTES)
 
 up: compose-answers ## Run everything through Compose, in the background, and print the addresses; SERVICES="server client"
@@ -62,58 +64,58 @@ compose-answers:
 	@$(COMPOSE) ls --quiet >/dev/null 2>&1 || \
 	  { echo "make $(MAKECMDGOALS): Docker is installed, but its engine does not answer; is it started?" >&2; exit 2; }
 
-demo-policies: .venv/ready ## Prove what each policy for slow consumers costs, without Docker
+demo-policies: $(VENV)/ready ## Prove what each policy for slow consumers costs, without Docker
 	@$(BIN)/lab demo-policies
 
-verify: .venv/ready ## Prove it on the running stack, from Prometheus; LAB_VERIFY_PROMETHEUS_URL=http://HOST:PORT
+verify: $(VENV)/ready ## Prove it on the running stack, from Prometheus; LAB_VERIFY_PROMETHEUS_URL=http://HOST:PORT
 	@$(BIN)/lab verify
 
-scenario-fast: .venv/ready compose-answers ## Five minutes with a client that keeps up, on a fresh stack: verdict and pictures
+scenario-fast: $(VENV)/ready compose-answers ## Five minutes with a client that keeps up, on a fresh stack: verdict and pictures
 	@$(BIN)/lab scenario fast
 
-scenario-slow: .venv/ready compose-answers ## Five minutes with a client that does not: sent stops at the predicted number
+scenario-slow: $(VENV)/ready compose-answers ## Five minutes with a client that does not: sent stops at the predicted number
 	@$(BIN)/lab scenario slow
 
-snapshot: .venv/ready ## Save the home dashboard and its panels as PNG; LAB_SNAPSHOT_THEME=dark and more (lab snapshot --help)
+snapshot: $(VENV)/ready ## Save the home dashboard and its panels as PNG; LAB_SNAPSHOT_THEME=dark and more (lab snapshot --help)
 	@$(BIN)/lab snapshot
 
-bench-isolation: .venv/ready ## Measure a fast client beside up to 1,000 stalled ones, and what these cost the server
+bench-isolation: $(VENV)/ready ## Measure a fast client beside up to 1,000 stalled ones, and what these cost the server
 	@$(BIN)/lab bench-isolation
 
-window-age: .venv/ready ## Draw how old a slow client's data is with windows of 16 KiB to 1 MiB
+window-age: $(VENV)/ready ## Draw how old a slow client's data is with windows of 16 KiB to 1 MiB
 	@$(BIN)/lab window-age
 
-certs: .venv/ready ## Make certificates for development in certs/, for compose.tls.yaml; once more: new ones, of the same authority
+certs: $(VENV)/ready ## Make certificates for development in certs/, for compose.tls.yaml; once more: new ones, of the same authority
 	@$(BIN)/lab certs
 
 # more workers than most machines have cores, for most tests wait most of the time
-test: .venv/ready ## Run all tests side by side; what the machine lacks is not tested, and told at the end
-	@$(BIN)/pytest -n $(TEST_WORKERS) --no-loadscope-reorder
+test: $(VENV)/ready ## Run all tests side by side; on another Python: make test VENV=.venv-3.13 PYTHON=python3.13
+	@$(BIN)/pytest -n $(TEST_WORKERS) --no-loadscope-reorder $(TESTS)
 
-test-repeat: .venv/ready ## Run the flow control tests 100 times over
+test-repeat: $(VENV)/ready ## Run the flow control tests 100 times over
 	@$(BIN)/pytest -m repeat services/flowcontrol/tests
 
-test-churn: .venv/ready ## Open and cancel streams at random for 30 s, then look for what is left over
+test-churn: $(VENV)/ready ## Open and cancel streams at random for 30 s, then look for what is left over
 	@CHURN_SECONDS=30 $(BIN)/pytest tests/policies/test_churn.py
 
-lint: .venv/ready ## Check style and types
+lint: $(VENV)/ready ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-proto: .venv/ready ## Generate the Python code of the contract anew
+proto: $(VENV)/ready ## Generate the Python code of the contract anew
 	@cd proto && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. stockservice/stock.proto
 
-dashboards: .venv/ready ## Compile the dashboards to the JSON that Grafana is provisioned from
+dashboards: $(VENV)/ready ## Compile the dashboards to the JSON that Grafana is provisioned from
 	@cd obs && ../$(BIN)/python -m dashboards
 
-rules: .venv/ready ## Check and test the recording rules and alerts, with promtool or its image
+rules: $(VENV)/ready ## Check and test the recording rules and alerts, with promtool or its image
 	@$(BIN)/pytest tests/obs/test_rules.py
 
-k8s-rules: .venv/ready ## Generate the Prometheus Operator's rules anew from obs/prometheus/rules
+k8s-rules: $(VENV)/ready ## Generate the Prometheus Operator's rules anew from obs/prometheus/rules
 	@$(BIN)/python k8s/scripts/generate_rules.py
 
-k8s-smoke: .venv/ready ## Try everything on the Kubernetes cluster that kubectl points at: apply, verify, scale, restart, delete
+k8s-smoke: $(VENV)/ready ## Try everything on the Kubernetes cluster that kubectl points at: apply, verify, scale, restart, delete
 	@k8s/scripts/smoke.sh
 
 kind-up: ## Make a Kubernetes cluster in Docker with kind, and run everything in it
@@ -125,11 +127,11 @@ kind-down: ## Remove the cluster that kind-up made
 images: ## Build and push both images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
 	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
 
-tools: .venv/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize and actionlint, in minutes
+tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize and actionlint, in minutes
 	@tests/tools.sh $(BIN)
 
 # in an environment of its own: what lists and checks is no part of what is listed
-.venv/supply/ready: .venv/ready requirements/supply.txt
+.venv/supply/ready: $(VENV)/ready requirements/supply.txt
 	@$(BIN)/python -m venv --clear .venv/supply
 	@.venv/supply/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
 	@touch $@
@@ -148,7 +150,7 @@ audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package
 	  .venv/supply/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/$$name.txt || failed=1; \
 	done; exit $${failed:-0}
 
-lock: .venv/ready ## Pin all requirements anew, with hashes
+lock: $(VENV)/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
 	@cd requirements && for name in dev server client build supply go; do \
 	  ../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
