@@ -44,7 +44,7 @@ def test_a_server_without_descriptors_says_so_once_serves_on_and_recovers(servic
         call.cancel()
     assert server.stop(signal.SIGTERM) == 0
     others = [event for event in server.events() if event["event"] == "library.log"]
-    assert others == []
+    assert [event.get("text") or event for event in others] == []
     assert len(server.events("descriptors.exhausted")) <= 2, "connections that wait may take what the first have left"
     assert server.errors() == ""
 
