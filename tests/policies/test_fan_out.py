@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
 
 from flowcontrol import SharedMessage
 from flowcontrol.serializer import Serializer
-from stock_server import feed
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
@@ -18,27 +16,14 @@ BEATS = 30
 GET_UPDATES = "/stockservice.StockService/GetUpdates"
 
 
-class CountedMessage(SharedMessage):
-    """A message that knows how often it is serialised."""
-
-    made: ClassVar[list[CountedMessage]] = []
-
-    def __init__(self, message: StockUpdate) -> None:
-        super().__init__(message)
-        self.serialised = 0
-        self.made.append(self)
-
-    def serialized(self, serialize: Serializer) -> bytes:
-        def counting(message: StockUpdate) -> bytes:
-            self.serialised += 1
-            return serialize(message)
-
-        return super().serialized(counting)
-
-
 async def test_a_hundred_streams_get_byte_identical_updates_that_were_serialised_once(opener, monkeypatch):
-    monkeypatch.setattr(feed, "SharedMessage", CountedMessage)
-    monkeypatch.setattr(CountedMessage, "made", [])
+    serialised: list[StockUpdate] = []
+    serialized = SharedMessage.serialized
+
+    def counting(message: SharedMessage, serialize: Serializer) -> bytes:
+        return serialized(message, lambda update: serialised.append(update) or serialize(update))
+
+    monkeypatch.setattr(SharedMessage, "serialized", counting)
     sources = [StockSource("AAPL", padding_bytes=50), StockSource("MSFT", padding_bytes=50)]
     market = await opener.market(policy="drop-oldest", new_sources=lambda: sources)
     channel = opener.channel(market, window_bytes=65_535)
@@ -53,7 +38,9 @@ async def test_a_hundred_streams_get_byte_identical_updates_that_were_serialised
     assert len(set(streams)) == 1, "byte for byte the same"
     updates = [StockUpdate.FromString(data) for data in streams[0]]
     assert [(u.ticker, u.sequence) for u in updates] == [(t, n + 1) for n in range(BEATS) for t in ("AAPL", "MSFT")]
-    assert [message.serialised for message in CountedMessage.made] == [1] * 2 * BEATS
+    assert [(update.ticker, update.sequence) for update in serialised] == [
+        (update.ticker, update.sequence) for update in updates
+    ], "each once"
     books = market.ledger.open_books()
     assert {(book.produced, book.dropped, book.waiting) for book in books} == {(2 * BEATS, 0, 0)}
     for call in calls:

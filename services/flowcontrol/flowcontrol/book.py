@@ -48,7 +48,10 @@ class Stopwatch:
 
     def stop(self, now: float) -> None:
         """End the lap; does nothing where none is under way."""
-        self._state = (self.seconds(now), None)
+        finished_seconds, started_at = self._state
+        if started_at is not None:
+            lap = now - started_at
+            self._state = (finished_seconds + lap if lap >= self.ignore_below_seconds else finished_seconds, None)
 
     def lap_seconds(self, now: float) -> float:
         """Return the seconds of the lap under way; 0 where there is none, or one too short to count."""

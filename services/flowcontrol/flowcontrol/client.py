@@ -124,4 +124,7 @@ def _declaring(identity: Identity, details: Any) -> Any:
 
 
 def _protobuf_size(message: Any) -> int | None:
-    return int(message.ByteSize()) if hasattr(message, "ByteSize") else None
+    try:
+        return int(message.ByteSize())
+    except AttributeError:
+        return None

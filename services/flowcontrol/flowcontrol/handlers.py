@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
+from asyncio import current_task, get_running_loop
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeAlias
 
@@ -47,7 +47,7 @@ def _coroutine(behaviour: Any, begin: Begin, raw: bool) -> Any:
 def _generator(behaviour: Any, begin: Begin, raw: bool) -> Any:
     async def measured_generator(request: Any, context: Any) -> AsyncGenerator[Any, Any]:
         stream = begin(context)
-        meter = stream.meter
+        meter, loop = stream.meter, get_running_loop()
         stream.generator = generator = behaviour(request, MeasuredContext(context, stream, raw))
         step = generator.asend(None)
         try:
@@ -72,11 +72,11 @@ def _generator(behaviour: Any, begin: Begin, raw: bool) -> Any:
                     raise
                 except BaseException as thrown:
                     meter.failed(thrown)
-                    stream.runner = asyncio.current_task()
+                    stream.runner = current_task(loop)
                     step = generator.athrow(thrown)
                 else:
                     meter.accepted()
-                    stream.runner = asyncio.current_task()
+                    stream.runner = current_task(loop)
                     if stream.is_cut:
                         await stream.closed()
                         await stream.end_if_cut()

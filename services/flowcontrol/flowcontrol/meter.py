@@ -10,7 +10,7 @@ import grpc
 
 from flowcontrol.book import ReceiveBook, SendBook
 from flowcontrol.ledger import Ledger
-from flowcontrol.window import wire_bytes
+from flowcontrol.window import GRPC_PREFIX_BYTES, wire_bytes
 
 
 class SendMeter:
@@ -20,17 +20,20 @@ class SendMeter:
     it counts as sent once a later one is accepted, or once the stream ends with a status, which comes behind it.
     """
 
-    __slots__ = ("_handed_over", "_ledger", "_overlapping", "_under_way", "_waiter", "book", "size")
+    __slots__ = ("_clock", "_handed_over", "_ledger", "_overlapping", "_under_way", "_waiter", "book", "size")
 
     def __init__(self, book: SendBook, ledger: Ledger[SendBook]) -> None:
         self.book = book
         self.size: int | None = None
         """Serialised size of the message in the write under way, in bytes; None: it has not been serialised."""
         self._ledger = ledger
+        self._clock = ledger.clock
         self._under_way = 0
         self._overlapping = False
         self._handed_over: list[int] = []
         self._waiter: asyncio.Future[None] | None = None
+
+    # the next two run for every message, so they call as little as they can
 
     def begin(self, size: int | None = None) -> None:
         """Note that a write begins; `size` is the message's, where no serializer will tell it."""
@@ -39,29 +42,39 @@ class SendMeter:
             if not book.is_open:
                 return
             self.size = size
-            self._under_way += 1
             if book.buffer is None:
                 book.produced += 1
             book.in_write += 1
-            if self._under_way == 1:
-                book.writing.start(self._ledger.clock())
-            else:
+            if self._under_way:
+                self._under_way += 1
                 self._overlapping = True
+            else:
+                self._under_way = 1
+                book.writing.start(self._clock())
         except Exception:
             self._ledger.faults.note("a write begins")
 
     def accepted(self) -> None:
         """Note that the transport has accepted the message, and with it all that were handed over before."""
         try:
-            book = self.book
+            book, size = self.book, self.size
             if not book.is_open:
                 return
-            self._under_way -= 1
             if self._handed_over:
                 self._count_handed_over()
             book.in_write -= 1
-            self._add(None if self._overlapping else self.size)
-            self._end_write()
+            book.messages += 1
+            if size is None or book.compressed or self._overlapping:
+                book.unsized += 1
+            else:
+                book.wire_bytes += size + GRPC_PREFIX_BYTES
+            if self._under_way == 1 and self._waiter is None:
+                self._under_way = 0
+                self._overlapping = False
+                book.writing.stop(self._clock())
+            else:
+                self._under_way -= 1
+                self._end_write()
         except Exception:
             self._ledger.faults.note("a write is accepted")
 
@@ -90,7 +103,7 @@ class SendMeter:
     def rest(self) -> None:
         """Note that nobody waits for the write under way any more."""
         try:
-            self.book.writing.stop(self._ledger.clock())
+            self.book.writing.stop(self._clock())
         except Exception:
             self._ledger.faults.note("the clock stops")
 
@@ -117,19 +130,16 @@ class SendMeter:
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
 
-    def _add(self, size: int | None) -> None:
-        self.book.add(None if size is None or self.book.compressed else wire_bytes(size))
-
     def _count_handed_over(self) -> None:
         for size in self._handed_over:
             self.book.in_write -= 1
-            self._add(size)
+            self.book.add(None if self.book.compressed else wire_bytes(size))
         self._handed_over.clear()
 
     def _end_write(self) -> None:
         if self._under_way == 0:
             self._overlapping = False
-            self.book.writing.stop(self._ledger.clock())
+            self.book.writing.stop(self._clock())
         self._wake()
 
     def _wake(self) -> None:
@@ -143,18 +153,19 @@ class ReceiveMeter:
     `size_of` returns a message's serialised size in bytes; None where it is not known.
     """
 
-    __slots__ = ("_call_has_ended", "_ledger", "_size_of", "book")
+    __slots__ = ("_call_has_ended", "_clock", "_ledger", "_size_of", "book")
 
     def __init__(self, book: ReceiveBook, ledger: Ledger[ReceiveBook], size_of: Callable[[Any], int | None]) -> None:
         self.book = book
         self._ledger = ledger
+        self._clock = ledger.clock
         self._size_of = size_of
         self._call_has_ended = False
 
     def begin(self) -> None:
         """Note that a read begins."""
         try:
-            now = self._ledger.clock()
+            now = self._clock()
             self.book.processing.stop(now)
             self.book.waiting.start(now)
         except Exception:
@@ -163,21 +174,31 @@ class ReceiveMeter:
     def received(self, message: Any) -> None:
         """Note that the application has a message."""
         try:
-            now = self._ledger.clock()
+            now = self._clock()
             self.book.waiting.stop(now)
             if not self.book.is_open:
                 # another interceptor has the messages of a call that has ended, or has made another call for them
                 self.book = self._ledger.go_on(self.book)
-            size = self._size(message)
-            self.book.add(None if size is None else wire_bytes(size))
-            self.book.processing.start(now)
+            book = self.book
+            book.processing.start(now)
+            book.messages += 1
+            size = None
+            try:
+                if message is not None:  # as grpc hands on what it could not deserialise
+                    size = self._size_of(message)
+            except Exception:
+                self._ledger.faults.note("the size of a message")
+            if size is None:
+                book.unsized += 1
+            else:
+                book.wire_bytes += size + GRPC_PREFIX_BYTES
         except Exception:
             self._ledger.faults.note("a message is read")
 
     def ended(self) -> None:
         """Note that a read has ended without a message."""
         try:
-            self.book.waiting.stop(self._ledger.clock())
+            self.book.waiting.stop(self._clock())
             if self._call_has_ended:
                 self._ledger.close(self.book)
         except Exception:
@@ -190,12 +211,3 @@ class ReceiveMeter:
             self._ledger.close(self.book)
         except Exception:
             self._ledger.faults.note("a stream ends")
-
-    def _size(self, message: Any) -> int | None:
-        if message is None:
-            return None  # grpc hands this on for a message that it could not deserialise
-        try:
-            return self._size_of(message)
-        except Exception:
-            self._ledger.faults.note("the size of a message")
-            return None

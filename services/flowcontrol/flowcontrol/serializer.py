@@ -40,30 +40,37 @@ class Sizing:
     handlers for several streams at once, their sizes stay unknown.
     """
 
-    __slots__ = ("_meters",)
+    __slots__ = ("_meters", "_only")
 
     def __init__(self) -> None:
         self._meters: list[SendMeter] = []
+        self._only: SendMeter | None = None
 
     def add(self, meter: SendMeter) -> None:
         """Begin to tell a stream's meter."""
         self._meters.append(meter)
+        self._choose()
 
     def remove(self, meter: SendMeter) -> None:
         """Tell a stream's meter no more."""
         if meter in self._meters:
             self._meters.remove(meter)
+            self._choose()
 
     def serializer(self, serialize: Serializer) -> Serializer:
         """Return a serializer that does what `serialize` does, and tells the size."""
 
         def sizing(message: Any) -> bytes:
-            data = message.serialized(serialize) if isinstance(message, SharedMessage) else serialize(message)
-            if len(self._meters) == 1 and isinstance(data, bytes):
-                self._meters[0].size = len(data)
+            data = message.serialized(serialize) if type(message) is SharedMessage else serialize(message)
+            meter = self._only
+            if meter is not None and type(data) is bytes:
+                meter.size = len(data)
             return data
 
         return functools.wraps(serialize)(sizing)
+
+    def _choose(self) -> None:
+        self._only = self._meters[0] if len(self._meters) == 1 else None
 
 
 def raw_size(message: Any) -> int | None:

@@ -34,6 +34,7 @@ class MeasuredStream:
         "_status",
         "_variables",
         "generator",
+        "is_cut",
         "meter",
         "on_end",
         "runner",
@@ -42,6 +43,8 @@ class MeasuredStream:
     def __init__(self, context: Any, meter: SendMeter, keep: Callable[[asyncio.Task[Any]], None]) -> None:
         _current.set(ref(self))
         self.meter = meter
+        self.is_cut = False
+        """Whether `cut` has been called."""
         self.generator: AsyncGenerator[Any, Any] | None = None
         """The handler, if it is an async generator."""
         self.runner: asyncio.Task[Any] | None = asyncio.current_task()
@@ -63,19 +66,15 @@ class MeasuredStream:
         """The running numbers of this stream."""
         return self.meter.book
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether `cut` has been called."""
-        return self._status is not None
-
     def cut(self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()) -> None:
         """End the stream with a status, also while a write is blocked. The client gets it behind what is in flight.
 
         The handler is cancelled where it waits, and closed where it has yielded. Whatever it does then, this is the
         stream's status. Only the first call counts, and none once the handler has ended.
         """
-        if self._ended or self._status is not None:
+        if self._ended or self.is_cut:
             return
+        self.is_cut = True
         self.meter.rest()
         self._status = self._loop.create_task(
             self._send_status(code, details, trailing_metadata), context=self._variables
