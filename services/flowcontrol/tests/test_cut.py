@@ -85,7 +85,10 @@ class Session:
         call = self.call(method)
         await until(lambda: self.ledger.open_books())
         (book,) = self.ledger.open_books()
-        await until(lambda: book.writing.lap_seconds(self.ledger.clock()) > 0.05, what="a blocked write")
+        await until(
+            lambda: book.messages == FULL and book.writing.lap_seconds(self.ledger.clock()) > 0.05,
+            what="a blocked write, not one that waits for the processor",
+        )
         assert (book.messages, book.in_write) == (FULL, 1)
         return call, book
 
