@@ -22,6 +22,8 @@ from byte_service import ECHO_GENERATED, GENERATED, WRITTEN, session_of
 from waiting import until
 
 WINDOW = Window(65_535)
+MORE_THAN_THE_WINDOW = 2_000
+"""Messages of 100 bytes: the server cannot have sent them all before the first has been read."""
 
 
 class Broken:
@@ -47,23 +49,23 @@ async def test_a_clock_that_fails(method, when, caplog):
     sent, received = Ledger(SendBook, clock=clock), Ledger(ReceiveBook, clock=clock)
     server_side = FlowControlServerInterceptor(ledger=sent, registry=registry)
     client_side = FlowControlClientInterceptor("tester", WINDOW, ledger=received, registry=registry, size_of=len)
-    async with session_of([server_side], client_side.interceptors) as channel:
+    async with session_of([server_side], client_side.interceptors, options=WINDOW.channel_options()) as channel:
         clock.works = when == "in the middle"
 
         async def requests() -> Any:
-            for _ in range(3):
+            for _ in range(MORE_THAN_THE_WINDOW):
                 yield b"x"
                 clock.works = False
 
         if method == ECHO_GENERATED:
             call = channel.stream_stream(f"/{method}")(requests())
         else:
-            call = channel.unary_stream(f"/{method}")(b"3")
+            call = channel.unary_stream(f"/{method}")(b"%d" % MORE_THAN_THE_WINDOW)
         seen = []
         async for message in call:
             seen.append(message)
             clock.works = False
-        assert len(seen) == 3
+        assert len(seen) == MORE_THAN_THE_WINDOW
         await server_side.handlers_ended()
     clock.works = True
     for end in ("server", "client"):

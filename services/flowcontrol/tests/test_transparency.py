@@ -44,6 +44,12 @@ ANY_INTERCEPTOR_CHANGES = ("time_remaining", "read after an error", "reading by 
 """What a caller sees otherwise with any interceptor in his channel, one that does nothing included."""
 
 
+GRPC_LOST = "Internal error from Core"
+"""What a caller is told now and then where a server ends a call whose requests are still being sent, bare or not."""
+GRPC_HANGS = "give a write up and write again later"
+"""What never ends now and then, bare or not: grpc may still have the write that was given up when the next begins."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One call: to which method, what its handler does, and how it is made and read."""
@@ -95,7 +101,7 @@ def response_rows(shape: str, style: str) -> Iterator[Row]:
         timed: Steps = [["initial"], ["timed", LARGER_THAN_THE_WINDOW, 0.02]]
         yield row("late", "give a write up", timed)
         yield row("late and cancel", "give a write up and write again", [*timed, ["send", 5]])
-        yield row("late", "give a write up and write again later", [*timed, ["until read"], ["send", 5]])
+        yield row("late", GRPC_HANGS, [*timed, ["until read"], ["send", 5]])
         yield row("late", "give a write up and abort", [*timed, ["abort"]])
     if shape == "stream_stream":
         for way in ("async for", "read", "writes", "writes and reads in turn", "list of requests"):
@@ -165,8 +171,23 @@ async def session(chain_name: str, ours_at_server: list[Any], ours_at_client: li
     finally:
         if "cache" in chain_name:
             gc.collect()  # grpc cannot close a channel while there is a call that an interceptor has answered
-        await channel.close()
-        await server.stop(0)
+        await asyncio.wait_for(channel.close(), 10)
+        await asyncio.wait_for(server.stop(0), 10)
+
+
+async def run_all(row: Row, *sessions: Session) -> list[Lines]:
+    """Make a row's call in all sessions; again where grpc itself has lost a race that has nothing to do with ours."""
+    for last in (False, False, False, True):
+        try:
+            lines = await asyncio.wait_for(asyncio.gather(*(each.run(row) for each in sessions)), 10)
+        except TimeoutError as error:
+            seen = [dict(each.mirror.diary.lines) for each in sessions]
+            if last or row.does != GRPC_HANGS:
+                raise AssertionError(f"{row}: does not end; bare, plain, measured have seen {seen}") from error
+            continue
+        if GRPC_LOST not in str(lines):
+            break
+    return lines
 
 
 async def balance(sent: Ledger[SendBook], received: Ledger[ReceiveBook]) -> None:
@@ -216,7 +237,7 @@ async def test_nobody_sees_a_difference(chain, shape, caplog):
         for row in rows(shape):
             if left_out(chain, row):
                 continue
-            lines = await asyncio.gather(*(each.run(row) for each in (bare, plain, measured)))
+            lines = await run_all(row, bare, plain, measured)
             await balance(server_side.ledger, client_side.ledger)
             found += [f"{row}: {difference}" for difference in differences(*lines)]
     await asyncio.wait_for(server_side.handlers_ended(), 5)

@@ -45,7 +45,8 @@ def test_sent_to_the_slow_client_stops_where_predicted(watched: Any):
     predicted = round(client.last("ceiling") + client.last("processed"))
     assert act.claims[0].claim.endswith(f"processed = {predicted:,}")
     assert act.sent == pytest.approx(predicted, rel=0.5)
-    assert act.received < act.sent - 0.9 * client.last("ceiling") + 1
+    # a reader gives its window back in halves, or at a ping: between the two, less than a window is in flight
+    assert act.received < act.sent - 0.5 * client.last("ceiling") + 1
     assert not said or "predicted ceiling" in said
 
 
