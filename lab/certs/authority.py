@@ -24,6 +24,20 @@ USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageO
 BEFORE = datetime.timedelta(days=1)
 """A certificate is valid from so long before it is made on: no two clocks are the same."""
 
+# RFC 5280, 4.2.1.1 to 4.2.1.3: what an authority's certificate must say, with the key identifiers of all. Python
+# verifies by it from 3.13 on (ssl.VERIFY_X509_STRICT)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -47,6 +61,7 @@ class Authority:
         subject = _common_name(name)
         builder = _builder(subject, subject, key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
         return cls(builder.sign(key, hashes.SHA256()), key)
 
     @classmethod
@@ -66,7 +81,9 @@ class Authority:
         """Return a certificate for DNS names, addresses and URIs that ends in so many days; below 0: it has."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _common_name(common_name)
-        builder = _builder(self._certificate.subject, subject, key, days).add_extension(
+        ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = _builder(self._certificate.subject, subject, key, days)
+        builder = builder.add_extension(ours, critical=False).add_extension(
             x509.ExtendedKeyUsage([USAGES[usage] for usage in usages]), critical=False
         )
         if names:
@@ -92,6 +109,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(min(now, ends) - BEFORE)
         .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 

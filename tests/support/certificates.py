@@ -35,7 +35,7 @@ class Authority:
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
         self._signer = Signer.new(name, days=2)
-        self.file = folder / f"{name}.crt"
+        self.file = folder / f"{name}.ca.crt"  # never the file of a certificate that it issues
         self.file.write_bytes(self._signer.pair.certificate)
 
     def issue(

@@ -19,6 +19,7 @@ from waiting import until_blocking
 
 def trusting(authority: Authority, pair: Pair | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(authority.file))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python does by itself from 3.13 on
     if pair is not None:
         context.load_cert_chain(pair.certificate, pair.key)
     return context
