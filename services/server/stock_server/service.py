@@ -93,8 +93,8 @@ class StockService(StockServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
         except (PolicyRefusedError, StreamRefusedError) as refused:
             await context.abort(refused.code, refused.details)
-        except grpc.aio.AbortError:
-            raise
+        except (grpc.aio.AbortError, grpc.aio.InternalError):
+            raise  # the client has been told, or it has gone and grpc can tell it nothing more
         except Exception:
             log.exception("stream.failed", client=current_stream().book.client)
             await context.abort(*FAULT)
