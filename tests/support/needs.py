@@ -20,7 +20,7 @@ DOCKER_ENGINE = ("a Docker Engine", "start Docker")
 
 def tool(name: str) -> str | None:
     """Return the path of a program that `make tools` installs, or of the one on the PATH, or None."""
-    return shutil.which(name, path=f"{TOP / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
+    return shutil.which(name, path=f"{TOP / '.tools'}{os.pathsep}{os.environ['PATH']}")
 
 
 def need_tool(name: str) -> str:
