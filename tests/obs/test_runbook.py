@@ -34,6 +34,10 @@ def test_every_alert_says_whom_it_is_about_how_bad_it_is_and_where_to_read_on(al
         "TargetDown": "instance",
         "ServerNearStreamLimit": "instance",
         "CertificateEnds": "instance",
+        "RequestsNotTaken": "instance",
+        "DescriptorsExhausted": "instance",
+        "FeedFault": "instance",
+        "LogEventsLost": "instance",
     }.get(alert, "client")
     assert f"$labels.{about}" in annotations["summary"]
     assert f"$labels.{about}" in annotations["description"]

@@ -21,6 +21,7 @@ from servicekit.tls_metrics import EXPIRY
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
+from stock_server.accepting import AcceptingServer
 from stock_server.metrics import register_metrics
 
 OBS = Path(__file__).parents[2] / "obs"
@@ -88,6 +89,7 @@ def declared_metrics() -> set[str]:
         open_streams=lambda: 0,
         expected_clients=("client",),
     )
+    AcceptingServer(NotImplemented, registry)  # which is not started, and so never built
     metrics = ClientMetrics(registry, "client", Presence(60))
     metrics.know_by_numbers(True)
     metrics.end_stream(StreamEndedError(StatusCode.UNAVAILABLE, ""))
