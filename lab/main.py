@@ -38,6 +38,8 @@ def main() -> None:
         ended_by.append(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)  # which asyncio turns into a cancellation, so that services are ended
 
+    # a shell's background job is started with SIGINT ignored, and nothing would end it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, on_sigterm)
     try:
         status = import_module(f"lab.{COMMANDS[name][0]}").main(arguments)

@@ -62,7 +62,9 @@ def test_a_command_without_variables_obeys_none(name, monkeypatch):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_ended_ends_its_services(tmp_path, number, status):
-    command = [sys.executable, "-m", "lab", "demo", "--out", str(tmp_path)]
+    """As a shell starts it in the background, too: with SIGINT ignored."""
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    command = [*in_background, sys.executable, "-m", "lab", "demo", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
         try:
             children = until_blocking(lambda: children_of(demo.pid), lambda pids: len(pids) == 2, what="two services")
