@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 State = TypeVar("State")
 
-WITHIN_SECONDS = 20.0
+WITHIN_SECONDS = 60.0
 EVERY_SECONDS = 0.01
 SELDOMER = 0.05
 """A wait looks again after this share of the time that it has waited: what is slow to come is not asked for so often
