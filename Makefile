@@ -145,7 +145,7 @@ sbom: .venv/supply/ready ## List what the images and the lab are made of, as Cyc
 	  echo "  out/sbom/$$name.cdx.json"; done
 
 audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package that is pinned; needs the network
-	@for name in server client build dev supply; do \
+	@for name in server client build dev supply go; do \
 	  echo "requirements/$$name.txt"; \
 	  .venv/supply/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/$$name.txt || failed=1; \
 	done; exit $${failed:-0}
