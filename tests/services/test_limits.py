@@ -140,6 +140,7 @@ def test_an_idle_connection_is_closed_and_one_with_a_stream_is_not(services: Ser
         next(stream)
         brief = StockServiceStub(idle).GetUpdates(EmptyRequest())
         next(brief)
+        until_blocking(lambda: grpc.ChannelConnectivity.READY in states)  # told by a thread of grpc's own
         brief.cancel()
         until_blocking(lambda: grpc.ChannelConnectivity.IDLE in states[states.index(grpc.ChannelConnectivity.READY) :])
         assert next(stream).sequence == 2
