@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
@@ -57,9 +57,11 @@ class Authority:
     @classmethod
     def new(cls, name: str, days: float) -> Authority:
         """Return an authority with a new key, valid for so many days."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = _common_name(name)
-        builder = _builder(subject, subject, key, days)
+        return cls._of(_common_name(name), ec.generate_private_key(ec.SECP256R1()), days)
+
+    @classmethod
+    def _of(cls, name: x509.Name, key: ec.EllipticCurvePrivateKey, days: float) -> Authority:
+        builder = _builder(name, name, key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
         return cls(builder.sign(key, hashes.SHA256()), key)
@@ -71,6 +73,16 @@ class Authority:
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise ValueError(f"{key}: not a key that this made")
         return cls(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
+
+    @property
+    def says_all(self) -> bool:
+        """Whether its certificate says what strict verification asks for; one that an older version made does not."""
+        said = {extension.oid for extension in self._certificate.extensions}
+        return {ExtensionOID.KEY_USAGE, ExtensionOID.SUBJECT_KEY_IDENTIFIER} <= said
+
+    def renewed(self, days: float) -> Authority:
+        """Return it with a new certificate, of the same name and key: so what it has signed is still trusted."""
+        return self._of(self._certificate.subject, self._key, days)
 
     @property
     def pair(self) -> Pair:

@@ -71,8 +71,12 @@ def _write(settings: CertsSettings) -> dict[Path, tuple[str, ...]]:
 
 def _authority(certificate: Path, key: Path) -> Authority:
     if certificate.exists() and key.exists():
-        return Authority.read(certificate, key)
-    authority = Authority.new("backpressure development", AUTHORITY_DAYS)
+        authority = Authority.read(certificate, key)
+        if authority.says_all:
+            return authority
+        authority = authority.renewed(AUTHORITY_DAYS)
+    else:
+        authority = Authority.new("backpressure development", AUTHORITY_DAYS)
     _write_pair(authority.pair, certificate, key, 0o600)
     return authority
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from flowcontrol import DropOldestBuffer, SendBook
+from flowcontrol import DropOldestBuffer, FlowControlServerInterceptor, SendBook
 from flowcontrol.identity import CLIENT_NAME_KEY, Identity
 from stock_server.feed import BUFFERS_A_TURN, FAULTS, LiveFeed
 from stock_server.service import FAULT
@@ -17,6 +17,7 @@ from stock_server.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub
 
+from byte_service import session_of
 from waiting import until
 
 DETAIL = "of no client's concern"
@@ -102,6 +103,43 @@ async def test_a_source_of_ones_own_that_fails_ends_the_stream_and_keeps_the_det
     Failing.fails = False
     (told,) = [event for event in events if event["event"] == "stream.failed"]
     assert (told["client"], told["exc_info"]) == ("one", True)
+
+
+class Gone:
+    """The context of a client that has gone, before the server has been told: it takes no status any more."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.aborts: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def abort(self, *status: Any) -> None:
+        self.aborts.append(status)
+        raise grpc.aio.InternalError("the call is over")
+
+
+async def test_a_stream_whose_client_has_gone_is_ended_once_and_is_no_fault(opener):
+    market = await opener.market(policy="pause")
+    contexts: list[Gone] = []
+
+    async def updates(request: EmptyRequest, context: Any) -> Any:
+        contexts.append(Gone(context))
+        async for update in market.service.GetUpdates(request, contexts[-1]):
+            yield update
+
+    method = grpc.unary_stream_rpc_method_handler(updates, EmptyRequest.FromString, StockUpdate.SerializeToString)
+    handlers = grpc.method_handlers_generic_handler("stockservice.StockService", {"GetUpdates": method})
+    with capture_logs() as events:
+        async with session_of([FlowControlServerInterceptor()], [], handlers) as channel:
+            call = StockServiceStub(channel).GetUpdates(EmptyRequest())
+            await until(lambda: market.pace.seen_by, what="one who waits for a beat")
+            market.pace.stop()
+            await end_of(call)
+    (context,) = contexts
+    assert [status[0] for status in context.aborts] == [grpc.StatusCode.UNAVAILABLE]
+    assert [event for event in events if event["event"] == "stream.failed"] == []
 
 
 async def test_a_beat_gives_others_a_turn_between_tickers_and_between_many_streams():

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,11 +99,11 @@ class Mirror(grpc.GenericRpcHandler):
         self.codec = CODECS[codec]
         return make(behaviour, json.loads, self.codec.serialize)
 
-    async def generated(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    @contextmanager
+    def _a_handler_runs(self) -> Iterator[None]:
         self.running += 1
         try:
-            async for message in self._messages(request, context):
-                yield message
+            yield
         except BaseException as error:
             self.diary.note_end("handler", error)
             raise
@@ -110,35 +111,28 @@ class Mirror(grpc.GenericRpcHandler):
             self.running -= 1
             self._note("end")
 
+    async def generated(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        with self._a_handler_runs():
+            async for message in self._messages(request, context):
+                yield message
+
     async def written(self, request: Any, context: Any) -> None:
-        self.running += 1
-        try:
+        with self._a_handler_runs():
             async for message in self._messages(request, context):
                 if isinstance(message, Timed):
                     await self._timed(context, message)
                 else:
                     self._note("write returns", await context.write(message))
-        except BaseException as error:
-            self.diary.note_end("handler", error)
-            raise
-        finally:
-            self.running -= 1
-            self._note("end")
 
     async def answered(self, requests: Any, context: Any) -> Any:
-        self.running += 1
-        answer = self.codec.make(0)
-        try:
+        with self._a_handler_runs():
+            answer = self.codec.make(0)
             async for message in self._messages(requests, context):
                 answer = message
-        finally:
-            self.running -= 1
-            self._note("end")
         return answer
 
     def synchronous(self, request: Any, context: Any) -> Iterator[Any]:
-        self.running += 1
-        try:
+        with self._a_handler_runs():
             for step in request if isinstance(request, list) else next(request):
                 if step[0] == "send":
                     yield self.codec.make(step[1])
@@ -149,9 +143,6 @@ class Mirror(grpc.GenericRpcHandler):
                     context.set_details(STATUS[1])
                 elif step[0] == "raise":
                     raise LookupError("a bug in the handler")
-        finally:
-            self.running -= 1
-            self._note("end")
 
     async def _timed(self, context: Any, timed: Timed) -> None:
         try:
