@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
@@ -35,48 +35,46 @@ class Stubborn(grpc.GenericRpcHandler):
         style, self.does = handler_call_details.method.removeprefix("/stubborn.Stubborn/").split(".")
         return grpc.unary_stream_rpc_method_handler(getattr(self, style))
 
-    async def generator(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+    @contextmanager
+    def _a_handler_runs(self) -> Iterator[None]:
         self.streams.append(current_stream())
         try:
+            yield
+        finally:
+            self.ended += 1
+
+    async def generator(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        with self._a_handler_runs():
             yield SMALL
             await self.wait(context)
             if self.does == "goes on":
                 yield SMALL
-        finally:
-            self.ended += 1
 
     async def coroutine(self, request: bytes, context: Any) -> None:
-        self.streams.append(current_stream())
-        try:
+        with self._a_handler_runs():
             await context.write(SMALL)
             await self.wait(context)
             if self.does == "goes on":
                 await context.write(SMALL)
-        finally:
-            self.ended += 1
 
     async def blocked_generator(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        self.streams.append(current_stream())
-        try:
-            yield LARGE
-        except GeneratorExit:
-            if self.does == "fails":
-                raise LookupError("a bug in the handler") from None
-            raise
-        finally:
-            self.ended += 1
+        with self._a_handler_runs():
+            try:
+                yield LARGE
+            except GeneratorExit:
+                if self.does == "fails":
+                    raise LookupError("a bug in the handler") from None
+                raise
 
     async def blocked_coroutine(self, request: bytes, context: Any) -> None:
-        self.streams.append(current_stream())
-        try:
-            await context.write(LARGE)
-        except asyncio.CancelledError:
-            if self.does == "fails":
-                raise LookupError("a bug in the handler") from None
-            if self.does != "returns":
-                raise
-        finally:
-            self.ended += 1
+        with self._a_handler_runs():
+            try:
+                await context.write(LARGE)
+            except asyncio.CancelledError:
+                if self.does == "fails":
+                    raise LookupError("a bug in the handler") from None
+                if self.does != "returns":
+                    raise
 
     async def wait(self, context: Any) -> None:
         if self.does == "itself":
