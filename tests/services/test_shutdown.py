@@ -71,7 +71,8 @@ async def test_a_server_drains_in_time_with_a_fast_and_a_stalled_client(services
         assert server.process.poll() is None, "the stalled stream has its grace period"
         async with grpc.aio.insecure_channel(server.address, options=[("of", "new")]) as new_channel:
             code, _ = await read_to_the_end(StockServiceStub(new_channel).GetUpdates(EmptyRequest()))
-            assert code is grpc.StatusCode.UNAVAILABLE
+            # grpc cancels the call that comes just as it closes the port
+            assert code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
         assert await asyncio.to_thread(server.wait) == 0
         assert 0.5 + grace_seconds < time.monotonic() - signalled_at < 0.5 + grace_seconds + 5
         # grpc tells a client how its stream ended once it has read what came before
