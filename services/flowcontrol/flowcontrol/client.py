@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +11,8 @@ from prometheus_client.registry import CollectorRegistry
 from flowcontrol.book import ReceiveBook
 from flowcontrol.call import MeasuredCall, MeasuredStreamStreamCall, MeasuredUnaryStreamCall
 from flowcontrol.collector import ledger_of
-from flowcontrol.identity import Identity, is_client_name, is_of_grpc
+from flowcontrol.details import with_metadata
+from flowcontrol.identity import Identity, is_client_name, is_of_grpc, method_of
 from flowcontrol.ledger import Ledger
 from flowcontrol.meter import ReceiveMeter
 from flowcontrol.metrics import CLIENT_METRICS
@@ -45,7 +45,7 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
             raise ValueError(f"a client's name is 1 to 63 letters, digits, '.', '_' or '-'; got {client!r}")
         self._client = client
         self._window = window
-        self._size_of = _protobuf_size if size_of is None else size_of
+        self._size_of = protobuf_size if size_of is None else size_of
         self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_METRICS)
 
     @property
@@ -67,12 +67,13 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         request: Any,
     ) -> Any:
         """Start a call of either kind and return it, measured unless it is gRPC's own (`is_of_grpc`)."""
-        method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+        method = method_of(details)
         if is_of_grpc(method):
             return await continuation(details, request)
         identity = Identity.for_new_stream(self._client, self._window)
         try:
-            details = _declaring(identity, details)
+            metadata = grpc.aio.Metadata(*(details.metadata or ()), *identity.metadata())
+            details = with_metadata(details, metadata, otherwise=grpc.aio.ClientCallDetails)
         except Exception:
             self.ledger.faults.note("a client declares itself")
         call = await continuation(details, request)
@@ -87,7 +88,7 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         except Exception:
             return call  # another interceptor has answered it, and there is none
         try:
-            meter = ReceiveMeter(self.ledger.open(method.removeprefix("/"), identity), self.ledger, self._size_of)
+            meter = ReceiveMeter(self.ledger.open(method, identity), self.ledger, self._size_of)
         except Exception:
             self.ledger.faults.note("a stream begins")
             return call
@@ -108,22 +109,8 @@ class _StreamStreamInterceptor(grpc.aio.StreamStreamClientInterceptor):
         )
 
 
-def _declaring(identity: Identity, details: Any) -> Any:
-    """Return the details with the metadata that declare the stream, in the class that they have."""
-    metadata = grpc.aio.Metadata(*(details.metadata or ()), *identity.metadata())
-    if hasattr(details, "_replace"):  # a named tuple, as grpc's own is
-        return details._replace(metadata=metadata)
-    try:
-        declaring = copy.copy(details)
-        object.__setattr__(declaring, "metadata", metadata)  # also where it is frozen
-    except (AttributeError, TypeError):  # it is a property, or cannot be copied
-        return grpc.aio.ClientCallDetails(
-            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-        )
-    return declaring
-
-
-def _protobuf_size(message: Any) -> int | None:
+def protobuf_size(message: Any) -> int | None:
+    """Return the serialised size of a protobuf message in bytes; None for any other."""
     try:
         return int(message.ByteSize())
     except AttributeError:

@@ -115,7 +115,7 @@ class ConsumerWatch:
                         self._look(loop, book)
                     else:
                         books.discard(book)
-                        self._traces.pop(book, None)
+                        self.forget(book)
                 await asyncio.sleep(self._thresholds.check_every_seconds)
         finally:
             self._watched.pop(loop, None)
@@ -125,6 +125,10 @@ class ConsumerWatch:
             self.check(book, self._ledger.clock())
         except Exception as error:
             loop.call_exception_handler({"message": "telling of a consumer has failed", "exception": error})
+
+    def forget(self, book: SendBook) -> None:
+        """Keep nothing of a stream that has closed."""
+        self._traces.pop(book, None)
 
     def check(self, book: SendBook, now: float) -> None:
         """Look at one stream at a given time."""

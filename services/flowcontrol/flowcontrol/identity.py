@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from flowcontrol.window import LARGEST_WINDOW_BYTES, Window
 
@@ -33,6 +34,12 @@ def is_client_name(text: str) -> bool:
 def is_of_grpc(method: str) -> bool:
     """Tell whether a method is gRPC's own: health, reflection and channelz have no consumer that could be slow."""
     return method.removeprefix("/").startswith("grpc.")
+
+
+def method_of(details: Any) -> str:
+    """Return the method that the details of a call name, without the first slash."""
+    method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+    return method.removeprefix("/")
 
 
 @dataclass(frozen=True, slots=True)

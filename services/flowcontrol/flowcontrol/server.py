@@ -6,7 +6,6 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,10 +16,11 @@ from flowcontrol.collector import ledger_of
 from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.context import compresses
 from flowcontrol.handlers import measured
-from flowcontrol.identity import INVALID, Identity, is_of_grpc
+from flowcontrol.identity import is_of_grpc, method_of
 from flowcontrol.ledger import Ledger
 from flowcontrol.meter import SendMeter
 from flowcontrol.metrics import SERVER_METRICS
+from flowcontrol.opener import Opener
 from flowcontrol.serializer import Sizing
 from flowcontrol.stream import MeasuredStream
 
@@ -54,9 +54,8 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         compression: grpc.Compression | None = None,
     ) -> None:
         self.ledger = ledger_of(registry, ledger, SendBook, SERVER_METRICS)
-        self._watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
-        self._name_of = name_of
-        self._compressed = compresses(compression)
+        watch = ConsumerWatch(self.ledger, on_consumer, thresholds)
+        self._opener = Opener(self.ledger, watch, name_of, compresses(compression))
         self._running: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
@@ -68,7 +67,7 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         if (task := asyncio.current_task()) is not None:
             self._keep(task)  # grpc runs the handler in this task too
         before = _measuring.get()
-        if self.ledger in before or is_of_grpc(_method(handler_call_details)):
+        if self.ledger in before or is_of_grpc(method_of(handler_call_details)):
             return await continuation(handler_call_details)
         token = _measuring.set((*before, self.ledger))
         try:
@@ -106,19 +105,9 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def _named(self, identity: Identity, context: Any) -> Identity:
-        if self._name_of is None:
-            return identity
-        try:
-            name = self._name_of(context, identity.client)
-        except Exception:
-            self.ledger.faults.note("a client is named")
-            name = INVALID  # a name that is to be proved does not count unproved
-        return identity if name is None else replace(identity, client=name)
-
     def _begin(self, details: grpc.HandlerCallDetails, context: Any, sizing: Sizing) -> MeasuredStream:
         ledger = self.ledger
-        meter = SendMeter(self._open_book(details, context), ledger)
+        meter = SendMeter(self._opener.open(details, context), ledger)
         stream = MeasuredStream(context, meter, self._keep)
         sizing.add(meter)
 
@@ -128,26 +117,6 @@ class FlowControlServerInterceptor(grpc.aio.ServerInterceptor):
         except Exception:  # a context of somebody else's that cannot tell: the call ends with its handler
             stream.on_end = functools.partial(ending, context)
         return stream
-
-    def _open_book(self, details: grpc.HandlerCallDetails, context: Any) -> SendBook:
-        try:
-            identity = self._named(Identity.declared_in(details.invocation_metadata), context)
-            book = self.ledger.open(_method(details), identity)
-        except Exception:
-            self.ledger.faults.note("a stream begins")
-            return SendBook(method="", identity=Identity(), client="", opened_at=0.0)  # it is in no ledger
-        book.compressed = self._compressed
-        try:
-            book.peer = context.peer()
-            self._watch.watch(book)
-        except Exception:
-            self.ledger.faults.note("a stream begins")
-        return book
-
-
-def _method(details: grpc.HandlerCallDetails) -> str:
-    method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
-    return method.removeprefix("/")
 
 
 class _CallEnding:
