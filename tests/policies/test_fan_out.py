@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from flowcontrol import SharedMessage
-from flowcontrol.serializer import Serializer
+from flowcontrol.server.serializer import Serializer
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 

@@ -1,16 +1,16 @@
 """See, bound and measure HTTP/2 flow control in `grpc.aio` services."""
 
-from flowcontrol.book import Book, ReceiveBook, SendBook
+from flowcontrol.books.book import Book, ReceiveBook, SendBook
+from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
+from flowcontrol.books.ledger import Account, Ledger, Statement
 from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
-from flowcontrol.client import FlowControlClientInterceptor
-from flowcontrol.collector import LedgerCollector
-from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
+from flowcontrol.client.interceptor import FlowControlClientInterceptor
 from flowcontrol.identity import Identity, is_client_name
-from flowcontrol.ledger import Account, Ledger, Statement
-from flowcontrol.metrics import CLIENT_METRICS, SERVER_METRICS
-from flowcontrol.serializer import SharedMessage
-from flowcontrol.server import FlowControlServerInterceptor
-from flowcontrol.stream import MeasuredStream, current_stream
+from flowcontrol.metrics.both_ends import CLIENT_METRICS, SERVER_METRICS
+from flowcontrol.metrics.collector import LedgerCollector
+from flowcontrol.server.interceptor import FlowControlServerInterceptor
+from flowcontrol.server.serializer import SharedMessage
+from flowcontrol.server.stream import MeasuredStream, current_stream
 from flowcontrol.window import DEFAULT_WINDOW_BYTES, Window, wire_bytes
 
 __all__ = [

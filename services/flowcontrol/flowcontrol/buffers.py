@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from typing import Generic, TypeVar
 
-from flowcontrol.book import SendBook
+from flowcontrol.books.book import SendBook
 
 Message = TypeVar("Message")
 

@@ -4,7 +4,7 @@ import sys
 import threading
 
 from flowcontrol import Identity, ReceiveBook, SendBook
-from flowcontrol.book import BLOCKED_AFTER_SECONDS, Stopwatch
+from flowcontrol.books.book import BLOCKED_AFTER_SECONDS, Stopwatch
 
 
 def send_book() -> SendBook:

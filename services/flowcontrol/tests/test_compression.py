@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlServerInterceptor, Identity, Ledger, SendBook, Window, current_stream
-from flowcontrol.consumers import ConsumerWatch, Thresholds
+from flowcontrol.books.consumers import ConsumerWatch, Thresholds
 
 from byte_service import session_of
 from waiting import until

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowcontrol import ConsumerEvent, ConsumerWatch, Identity, Ledger, SendBook, Thresholds, Window
-from flowcontrol.book import ConsumerState
+from flowcontrol.books.book import ConsumerState
 
 MESSAGE_BYTES = 100
 TICK_SECONDS = 0.05

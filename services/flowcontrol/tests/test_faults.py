@@ -15,7 +15,7 @@ from flowcontrol import (
     SendBook,
     Window,
 )
-from flowcontrol.faults import log as fault_log
+from flowcontrol.books.faults import log as fault_log
 from flowcontrol.identity import INVALID
 
 from byte_service import ECHO_GENERATED, GENERATED, WRITTEN, session_of

@@ -4,7 +4,7 @@ import itertools
 import threading
 
 from flowcontrol import Identity, Ledger, SendBook, Window
-from flowcontrol.ledger import TOO_MANY
+from flowcontrol.books.ledger import TOO_MANY
 
 METHOD = "bytes.Bytes/Generated"
 

@@ -23,8 +23,8 @@ from flowcontrol import (
     Window,
     wire_bytes,
 )
-from flowcontrol.book import ConsumerState
-from flowcontrol.ledger import TOO_MANY
+from flowcontrol.books.book import ConsumerState
+from flowcontrol.books.ledger import TOO_MANY
 
 from byte_service import GENERATED, WRITTEN, session_of
 from mirror import CODECS, Mirror

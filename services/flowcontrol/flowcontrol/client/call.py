@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.meter import ReceiveMeter
+from flowcontrol.books.meter import ReceiveMeter
 
 
 class MeasuredCall:

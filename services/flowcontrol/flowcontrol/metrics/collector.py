@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from flowcontrol.declared import DeclaredMetric, LedgerMetric, MethodMetric, SplitMetric
-from flowcontrol.ledger import BookType, Ledger
+from flowcontrol.books.ledger import BookType, Ledger
+from flowcontrol.metrics.declared import DeclaredMetric, LedgerMetric, MethodMetric, SplitMetric
 
 
 class LedgerCollector(Collector, Generic[BookType]):

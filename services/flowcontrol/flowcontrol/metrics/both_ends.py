@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from flowcontrol.book import TRANSITIONS, ConsumerState, ReceiveBook, SendBook
-from flowcontrol.declared import (
+from flowcontrol.books.book import TRANSITIONS, ConsumerState, ReceiveBook, SendBook
+from flowcontrol.metrics.declared import (
     AccountMetric,
     DeclaredMetric,
     LedgerMetric,

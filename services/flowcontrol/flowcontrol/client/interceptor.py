@@ -8,14 +8,14 @@ from typing import Any
 import grpc
 from prometheus_client.registry import CollectorRegistry
 
-from flowcontrol.book import ReceiveBook
-from flowcontrol.call import MeasuredCall, MeasuredStreamStreamCall, MeasuredUnaryStreamCall
-from flowcontrol.collector import ledger_of
-from flowcontrol.details import with_metadata
+from flowcontrol.books.book import ReceiveBook
+from flowcontrol.books.ledger import Ledger
+from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.client.call import MeasuredCall, MeasuredStreamStreamCall, MeasuredUnaryStreamCall
+from flowcontrol.client.details import with_metadata
 from flowcontrol.identity import Identity, is_client_name, is_of_grpc, method_of
-from flowcontrol.ledger import Ledger
-from flowcontrol.meter import ReceiveMeter
-from flowcontrol.metrics import CLIENT_METRICS
+from flowcontrol.metrics.both_ends import CLIENT_METRICS
+from flowcontrol.metrics.collector import ledger_of
 from flowcontrol.window import Window
 
 Continuation = Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias
 
-from flowcontrol.book import Tally
-from flowcontrol.ledger import Account, BookType, Ledger
+from flowcontrol.books.book import Tally
+from flowcontrol.books.ledger import Account, BookType, Ledger
 
 
 @dataclass(frozen=True)

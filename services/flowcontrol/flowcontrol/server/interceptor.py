@@ -11,18 +11,18 @@ from typing import Any, TypeAlias
 import grpc
 from prometheus_client.registry import CollectorRegistry
 
-from flowcontrol.book import SendBook
-from flowcontrol.collector import ledger_of
-from flowcontrol.consumers import ConsumerEvent, ConsumerWatch, Thresholds
-from flowcontrol.context import compresses
-from flowcontrol.handlers import measured
+from flowcontrol.books.book import SendBook
+from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
+from flowcontrol.books.ledger import Ledger
+from flowcontrol.books.meter import SendMeter
 from flowcontrol.identity import is_of_grpc, method_of
-from flowcontrol.ledger import Ledger
-from flowcontrol.meter import SendMeter
-from flowcontrol.metrics import SERVER_METRICS
-from flowcontrol.opener import Opener
-from flowcontrol.serializer import Sizing
-from flowcontrol.stream import MeasuredStream
+from flowcontrol.metrics.both_ends import SERVER_METRICS
+from flowcontrol.metrics.collector import ledger_of
+from flowcontrol.server.context import compresses
+from flowcontrol.server.handlers import measured
+from flowcontrol.server.opener import Opener
+from flowcontrol.server.serializer import Sizing
+from flowcontrol.server.stream import MeasuredStream
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 

@@ -9,8 +9,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from flowcontrol.book import RECOVERED, ConsumerState, SendBook
-from flowcontrol.ledger import Ledger
+from flowcontrol.books.book import RECOVERED, ConsumerState, SendBook
+from flowcontrol.books.ledger import Ledger
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 
 _SEVERITY = {state: severity for severity, state in enumerate(ConsumerState)}

@@ -10,8 +10,8 @@ from weakref import ref
 
 import grpc
 
-from flowcontrol.book import SendBook
-from flowcontrol.meter import SendMeter
+from flowcontrol.books.book import SendBook
+from flowcontrol.books.meter import SendMeter
 
 TrailingMetadata = tuple[tuple[str, str | bytes], ...]
 

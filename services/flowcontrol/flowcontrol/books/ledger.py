@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from flowcontrol.book import Book, Tally
-from flowcontrol.faults import Faults
+from flowcontrol.books.book import Book, Tally
+from flowcontrol.books.faults import Faults
 from flowcontrol.identity import Identity
 
 TOO_MANY = "other"

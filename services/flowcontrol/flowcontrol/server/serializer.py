@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flowcontrol.meter import SendMeter
+from flowcontrol.books.meter import SendMeter
 
 Serializer = Callable[[Any], bytes]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.book import ReceiveBook, SendBook
-from flowcontrol.ledger import Ledger
+from flowcontrol.books.book import ReceiveBook, SendBook
+from flowcontrol.books.ledger import Ledger
 from flowcontrol.window import GRPC_PREFIX_BYTES, wire_bytes
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.serializer import raw_size
-from flowcontrol.stream import MeasuredStream
+from flowcontrol.server.serializer import raw_size
+from flowcontrol.server.stream import MeasuredStream
 
 
 class MeasuredContext:

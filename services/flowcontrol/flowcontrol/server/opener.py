@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from flowcontrol.book import SendBook
+from flowcontrol.books.book import SendBook
+from flowcontrol.books.ledger import Ledger
 from flowcontrol.identity import INVALID, Identity, method_of
-from flowcontrol.ledger import Ledger
 
 
 class Watch(Protocol):

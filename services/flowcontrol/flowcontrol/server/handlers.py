@@ -8,9 +8,9 @@ from asyncio import current_task, get_running_loop
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeAlias
 
-from flowcontrol.context import MeasuredContext
-from flowcontrol.serializer import raw_size
-from flowcontrol.stream import MeasuredStream
+from flowcontrol.server.context import MeasuredContext
+from flowcontrol.server.serializer import raw_size
+from flowcontrol.server.stream import MeasuredStream
 
 Begin: TypeAlias = Callable[[Any], MeasuredStream]
 """Returns the stream of a call, from its context."""

@@ -1,0 +1,1 @@
+"""Measure a `grpc.aio` channel: its interceptor, and what that makes of calls."""

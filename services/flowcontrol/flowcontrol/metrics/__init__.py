@@ -1,0 +1,1 @@
+"""The metrics of both ends, and how they become Prometheus series."""

@@ -1,0 +1,1 @@
+"""Measure a `grpc.aio` server: its interceptor, and what that makes of handlers and their contexts."""
