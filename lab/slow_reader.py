@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 
 from flowcontrol.window import LIBRARY_HELD_MESSAGES
+from stock_client.settings import ClientSettings
 from stock_server.settings import ServerSettings
 
-KEEPALIVE_TIME_SECONDS = float(ServerSettings.model_fields["keepalive_time_seconds"].default)
-"""How often the server pings a client, unless it is set otherwise."""
+KEEPALIVE_TIME_SECONDS = min(
+    float(settings.model_fields["keepalive_time_seconds"].default) for settings in (ServerSettings, ClientSettings)
+)
+"""How often server and client ping each other, unless it is set otherwise."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,16 @@ class SlowReader:
     """A reader that takes the same time for every update, and is too slow.
 
     Its transport tells the server what has been read once that is half of the window, or with whatever else it has to
-    send: the answer to a ping. Updates that come while the reader works on one it may give back unread, for it looks at
-    what lies there only when the next one is read. Measured: `tests/lab/predict/test_staircase.py`.
+    send: a ping, or the answer to one. Updates that come while the reader works on one it may give back unread, for it
+    looks at what lies there only when the next one is read. Measured: `tests/lab/predict/test_staircase.py`.
     """
 
     ceiling: float
     """Updates that the window holds."""
     read_per_second: float
     ping_seconds: float
-    """How often the server pings; infinite: never. NaN: not known, as if it did not."""
+    """How often the end pings that does so more often, for the other then need not (grpc counts from the last byte that
+    has come); infinite: never. NaN: not known, as if none did."""
     come_meanwhile: float = math.inf
     """Updates that can come while it works on one, where nothing holds them back."""
 

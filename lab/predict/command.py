@@ -67,7 +67,9 @@ class PredictSettings(CommandSettings):
         1, ge=1, le=LARGEST_NUMBER, description="such clients, each on a connection of its own, 1 or more"
     )
     keepalive_time_seconds: float = Field(
-        KEEPALIVE_TIME_SECONDS, ge=1, description="seconds between the server's pings, 1 or more; inf: it sends none"
+        KEEPALIVE_TIME_SECONDS,
+        ge=1,
+        description="seconds between pings, of the end that pings more often, 1 or more; inf: none are sent",
     )
     json_: bool = Field(False, alias="json", description="print JSON, in place of a table")
 

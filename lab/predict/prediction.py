@@ -43,7 +43,7 @@ class Scenario:
     streams: int = 1
     disconnect_after_seconds: float = 5.0
     keepalive_time_seconds: float = KEEPALIVE_TIME_SECONDS
-    """How often the server pings; infinite: never."""
+    """How often the end pings that does so more often; infinite: never."""
 
     @property
     def window_bytes(self) -> int:

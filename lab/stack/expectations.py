@@ -131,7 +131,7 @@ def offered_per_second(clients: Sequence[Observed]) -> float:
 
 
 def slow_reader(client: Observed) -> SlowReader:
-    """Return the client as a slow reader, by its pace in this time and how often its server pings it."""
+    """Return the client as a slow reader, by its pace in this time and how often it and its server ping each other."""
     pace = client.grown("processed") / client.span_seconds if client.span_seconds else math.nan
     return SlowReader(client.last("ceiling"), pace, client.most("ping_seconds"))
 

@@ -27,8 +27,8 @@ FIGURES = {
     "received_unaccounted": "client:stock_books_received:unaccounted",
     "streams": "sum by (client) (flowcontrol_client_stream_ids)",
     "ping_seconds": (
-        "max by (client) (flowcontrol_server_streams * 0 + on (job, instance) group_left ()"
-        " stock_server_keepalive_time_seconds)"
+        "min by (client) (max by (client, job) (flowcontrol_server_streams * 0 + on (job, instance) group_left ()"
+        " stock_server_keepalive_time_seconds) or max by (client, job) (stock_client_keepalive_time_seconds))"
     ),
     # counted, so that a span shorter than the recorded rate's minute can be judged
     "blocked_seconds": "sum by (client) (flowcontrol_server_write_blocked_seconds_total)",

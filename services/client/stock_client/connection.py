@@ -35,6 +35,7 @@ def open_channel(
     backoff_ms = round(settings.backoff_max_seconds * 1000)
     options = [
         *settings.window.channel_options(),
+        *settings.keepalive.channel_options(),
         ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
         ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         ("grpc.initial_reconnect_backoff_ms", round(settings.backoff_initial_seconds * 1000)),

@@ -39,7 +39,7 @@ async def run(settings: ClientSettings) -> None:
     registry = new_registry()
     presence = Presence(settings.ready_within_seconds)
     name = settings.proven_name
-    metrics = ClientMetrics(registry, name, presence)
+    metrics = ClientMetrics(registry, name, presence, settings.keepalive_time_seconds)
     interceptor = FlowControlClientInterceptor(name, settings.window, registry=registry)
     tls, metrics_tls = Reloaded.of(settings.tls), Reloaded.of(settings.metrics_tls)
     registry.register(CertificateExpiry([tls, metrics_tls]))

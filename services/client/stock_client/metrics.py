@@ -7,6 +7,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flowcontrol.keepalive import DEFAULT_TIME_SECONDS
 from stock_client.ending import StreamEndedError
 from stock_client.presence import Presence
 from stockservice.stock_pb2 import StockUpdate
@@ -20,7 +21,13 @@ class ClientMetrics:
     What rests on the updates' numbers has no series until a numbered update has come: it is not known, and no zero.
     """
 
-    def __init__(self, registry: CollectorRegistry, client: str, presence: Presence) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        client: str,
+        presence: Presence,
+        keepalive_time_seconds: float = DEFAULT_TIME_SECONDS,
+    ) -> None:
         self.presence = presence
         self._client = client
         self.processed = Counter("stock_updates_received", "Stock updates received and processed.", registry=registry)
@@ -85,6 +92,14 @@ class ClientMetrics:
             registry=registry,
         ).labels(client)
         ready_within.set(presence.ready_within_seconds)
+        # with a ping a slow client gives back what it has read of its window
+        keepalive_time = Gauge(
+            "stock_client_keepalive_time_seconds",
+            "Seconds without a word of the server before the client pings it.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        keepalive_time.set(keepalive_time_seconds)
         self._working_on: float | None = None
 
     @property

@@ -9,11 +9,12 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from flowcontrol import DEFAULT_WINDOW_BYTES, Window, is_client_name
+from flowcontrol import DEFAULT_WINDOW_BYTES, Keepalive, Window, is_client_name
+from flowcontrol.keepalive import DEFAULT_TIME_SECONDS, DEFAULT_TIMEOUT_SECONDS
 from servicekit.peer_name import proven_name
 from servicekit.settings import ServiceSettings, names_of
 from servicekit.tls import TlsFiles, load
-from servicekit.values import Host, Port, Seconds, SomeSeconds, Target
+from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds, Target
 from stock_client.address import METRICS_HOST, METRICS_PORT
 from stock_client.processing import GRAMMAR, Processing
 
@@ -84,6 +85,12 @@ class ClientSettings(ServiceSettings):
         le=10_000_000,
         description="tickers whose numbers are followed, 1 to 10000000; what is missed of others is not known",
     )
+    keepalive_time_seconds: SecondsFromOne = Field(
+        DEFAULT_TIME_SECONDS, description="seconds without a word of the server before it is pinged, 1 or more"
+    )
+    keepalive_timeout_seconds: SecondsFromOne = Field(
+        DEFAULT_TIMEOUT_SECONDS, description="seconds after which an unanswered ping ends the connection, 1 or more"
+    )
     backoff_initial_seconds: SomeSeconds = Field(
         0.5,
         description="most seconds before the first reconnect, above 0; doubles each time",
@@ -152,6 +159,11 @@ class ClientSettings(ServiceSettings):
     def window(self) -> Window:
         """The receive window of the stream."""
         return Window.parse(self.window_bytes)
+
+    @property
+    def keepalive(self) -> Keepalive:
+        """The client's pings."""
+        return Keepalive(self.keepalive_time_seconds, self.keepalive_timeout_seconds)
 
     @property
     def schedule(self) -> Processing:

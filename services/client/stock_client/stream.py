@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -56,7 +57,13 @@ class StreamReader:
     async def read_one_stream(self, stub: StockServiceStub) -> None:
         """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
         call: Any = stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
-        call.add_done_callback(lambda _: self._metrics.presence.end())  # also while nobody reads
+        ended = asyncio.Event()
+
+        def end(_: object) -> None:
+            self._metrics.presence.end()
+            ended.set()
+
+        call.add_done_callback(end)  # also while nobody reads
         try:
             given = await call.initial_metadata() or {}
             if given:
@@ -65,7 +72,7 @@ class StreamReader:
             self._drops = given.get(POLICY_KEY) in POLICIES_THAT_DROP
             first = True
             while True:
-                await self._wait_while_stopped()
+                await self._wait_while_stopped(ended)
                 update = await call.read()
                 if update is grpc.aio.EOF:
                     raise StreamEndedError(await call.code(), await call.details())
@@ -82,12 +89,14 @@ class StreamReader:
         finally:
             call.cancel()
 
-    async def _wait_while_stopped(self) -> None:
-        while True:
+    async def _wait_while_stopped(self, ended: asyncio.Event) -> None:
+        """Wait until updates are to be read, or the connection has died: nothing more comes of what lies there."""
+        while not ended.is_set():
             phase, remaining = self._processing.at(time.monotonic() - self._started_at)
             if phase.draw_seconds is not None:
                 return
-            await asyncio.sleep(min(remaining, 3600.0))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), min(remaining, 3600.0))
 
     async def _process(self, update: StockUpdate) -> None:
         self.updates += 1

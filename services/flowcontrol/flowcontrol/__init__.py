@@ -6,6 +6,7 @@ from flowcontrol.books.ledger import Account, Ledger, Statement
 from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
 from flowcontrol.client.interceptor import FlowControlClientInterceptor
 from flowcontrol.identity import Identity, is_client_name
+from flowcontrol.keepalive import Keepalive
 from flowcontrol.metrics.both_ends import CLIENT_METRICS, SERVER_METRICS
 from flowcontrol.metrics.collector import LedgerCollector
 from flowcontrol.server.interceptor import FlowControlServerInterceptor
@@ -27,6 +28,7 @@ __all__ = [
     "FlowControlClientInterceptor",
     "FlowControlServerInterceptor",
     "Identity",
+    "Keepalive",
     "Ledger",
     "LedgerCollector",
     "MeasuredStream",

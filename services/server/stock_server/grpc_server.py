@@ -67,8 +67,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the options of the server's connections.
 
     Pings find out that a client has vanished also while its stream is blocked: data would not, for none may be sent.
-    grpc waits for the answer as long as `ping_timeout` says, by default a minute, whatever `keepalive_timeout` is.
-    `max_pings_without_data` 0 lets pings go on without data frames. `so_reuseport` 0 makes a taken port an error.
+    `so_reuseport` 0 makes a taken port an error.
     grpc cancels, without a word, streams that come while more than `max_pending_requests` wait to be taken up, some
     of them beyond that, all beyond the hard limit (1,000 and 3,000 by default): as many as the server takes may come
     at once, and so many more are told that they are too many.
@@ -77,11 +76,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", int(settings.channelz)),
-        ("grpc.keepalive_time_ms", round(settings.keepalive_time_seconds * 1000)),
-        ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
-        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_seconds * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
+        *settings.keepalive.server_options(settings.min_ping_interval_seconds),
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
         *limit_options(settings),

@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from flowcontrol import is_client_name
+from flowcontrol import Keepalive, is_client_name
 from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from flowcontrol.keepalive import DEFAULT_TIME_SECONDS, DEFAULT_TIMEOUT_SECONDS, LEAST_INTERVAL_SECONDS
 from servicekit.settings import ServiceSettings
 from servicekit.tls import TlsFiles
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
@@ -121,9 +122,16 @@ class ServerSettings(ServiceSettings):
         120.0,
         description="seconds with one write blocked until a client counts as stopped",
     )
-    keepalive_time_seconds: SecondsFromOne = Field(10.0, description="seconds between pings of a client, 1 or more")
+    keepalive_time_seconds: SecondsFromOne = Field(
+        DEFAULT_TIME_SECONDS, description="seconds between pings of a client, 1 or more"
+    )
     keepalive_timeout_seconds: SecondsFromOne = Field(
-        10.0, description="seconds after which an unanswered ping ends a client, 1 or more"
+        DEFAULT_TIMEOUT_SECONDS, description="seconds after which an unanswered ping ends a client, 1 or more"
+    )
+    min_ping_interval_seconds: Seconds = Field(
+        LEAST_INTERVAL_SECONDS,
+        description="seconds that a client lets pass between two pings while nothing is sent to it, 0 or more; one "
+        "that does not is sent away",
     )
     drain_delay_seconds: Seconds = Field(
         0.0,
@@ -167,6 +175,11 @@ class ServerSettings(ServiceSettings):
     def all_tls(self) -> tuple[TlsFiles, ...]:
         """The files of all ports."""
         return (self.tls, *super().all_tls)
+
+    @property
+    def keepalive(self) -> Keepalive:
+        """The server's pings."""
+        return Keepalive(self.keepalive_time_seconds, self.keepalive_timeout_seconds)
 
     @property
     def ticker_list(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A slow reader's staircase, measured: how many updates the server sends at once, with pings and without.
+"""A slow reader's staircase, measured: how many updates the server sends at once, with pings of either end and without.
 
 It is what `lab.slow_reader` says, on which predictions, demos and verdicts stand.
 """
@@ -24,7 +24,7 @@ WINDOW_BYTES = 16_384
 PADDING_BYTES = 100
 UPDATES_PER_SECOND = 200.0
 PROCESSING_SECONDS = 0.1
-EVERY_TWO_SECONDS, NEVER = 2, 86_400
+EVERY_TWO_SECONDS, SELDOM, NEVER = 2, 10, 86_400
 STEPS = 3
 STAND_SECONDS = 0.5
 """A step is over once nothing more has been sent for so long; it takes a fifth of that."""
@@ -45,7 +45,8 @@ class Look:
 class Staircase:
     """A slow reader, seen again and again."""
 
-    keepalive_time_seconds: int
+    server_pings: int
+    client_pings: int
     looks: list[Look]
 
     @property
@@ -68,7 +69,7 @@ class Staircase:
     def scenario(self) -> Scenario:
         """What `lab predict` is asked."""
         update_bytes = StockSource(padding_bytes=PADDING_BYTES, seed=1).next().ByteSize()
-        window, keepalive = Window(WINDOW_BYTES), self.keepalive_time_seconds
+        window, keepalive = Window(WINDOW_BYTES), min(self.server_pings, self.client_pings)
         return Scenario(update_bytes, UPDATES_PER_SECOND, PROCESSING_SECONDS, window, keepalive_time_seconds=keepalive)
 
 
@@ -78,14 +79,19 @@ def look_at(server: Service, client: Service) -> Look:
     return Look(time.monotonic(), int(server.metric("flowcontrol_server_sent_messages_total")), int(received))
 
 
-@pytest.fixture(scope="module", params=[EVERY_TWO_SECONDS, NEVER], ids=["pings", "no pings"])
+@pytest.fixture(
+    scope="module",
+    params=[(EVERY_TWO_SECONDS, SELDOM), (SELDOM, EVERY_TWO_SECONDS), (NEVER, NEVER)],
+    ids=["server", "client", "nobody"],
+)
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staircase]:
-    staircase = Staircase(request.param, [])
+    server_pings, client_pings = request.param
+    staircase = Staircase(server_pings, client_pings, [])
     pace = ("--update-interval-seconds", str(1 / UPDATES_PER_SECOND), "--padding-bytes", str(PADDING_BYTES))
     slow = ("--processing", str(PROCESSING_SECONDS), "--window-bytes", str(WINDOW_BYTES), "--no-log-updates")
     with running_services(tmp_path_factory.mktemp("staircase")) as services:
-        server = services.server(*pace, "--keepalive-time-seconds", str(request.param))
-        client = services.client(server.address, *slow)
+        server = services.server(*pace, "--keepalive-time-seconds", str(server_pings))
+        client = services.client(server.address, *slow, "--keepalive-time-seconds", str(client_pings))
 
         def steps() -> list[int]:
             staircase.looks.append(look_at(server, client))
@@ -97,7 +103,7 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_it_gives_back_what_it_has_read_with_each_ping_or_by_halves(measured: Staircase):
     reader = measured.scenario.reader
-    expected = {EVERY_TWO_SECONDS: 20, NEVER: reader.ceiling / 2}[measured.keepalive_time_seconds]
+    expected = reader.ceiling / 2 if measured.server_pings == NEVER else 20
     assert reader.step == expected
     assert statistics.median(measured.steps) == pytest.approx(expected, rel=WITHIN), measured.steps
 
