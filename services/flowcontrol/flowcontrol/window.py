@@ -1,4 +1,4 @@
-"""The receive window of an HTTP/2 stream as a value: the one setting that bounds a slow consumer."""
+"""The receive window of an HTTP/2 stream as a value: the one setting that bounds a slow consumer, at either end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def wire_bytes(message_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """A client's receive window for each stream: a number of bytes, or None where grpc tunes it by itself.
+    """A receive window for each stream: a number of bytes, or None where grpc tunes it by itself.
+
+    A client's bounds what it is sent, a server's what is uploaded to it.
 
     Raises ValueError for a size outside `SMALLEST_WINDOW_BYTES` to `LARGEST_WINDOW_BYTES`.
     """
@@ -74,8 +76,12 @@ class Window:
             return []
         return [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", self.size_bytes)]
 
+    def server_options(self) -> list[tuple[str, int]]:
+        """Return the options to make a server with, for what its clients upload: the same two."""
+        return self.channel_options()
+
     def ceiling_messages(self, message_bytes: int) -> int | None:
-        """Return how many messages of `message_bytes` a client that reads nothing is sent; None if autotuned."""
+        """Return how many messages of `message_bytes` are sent to who reads nothing; None if autotuned."""
         if self.size_bytes is None:
             return None
         return self.size_bytes // wire_bytes(message_bytes)

@@ -3,44 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from blocked import MESSAGES, WINDOWS, sent_when_blocked
 
 from flowcontrol import Window, wire_bytes
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 
-from byte_service import ECHO_GENERATED, GENERATED, WRITTEN, Session, byte_session
+from byte_service import ECHO_GENERATED, GENERATED, WRITTEN, byte_session
 from waiting import until
-
-WINDOWS = (16_384, 65_535, 262_144, 1_048_576)
-MESSAGES = (95, 1_000, 10_000)
-
-BLOCKED_SECONDS = 0.05
-"""A single write that has waited for so long is blocked: an unblocked one takes 0.0001 s."""
-
-LOOKS = 5
-"""Looks in succession that must find the same write blocked: a machine may also have stood still for a while."""
-
-
-async def sent_when_blocked(session: Session, at_least: int = 0) -> int:
-    """Return how many messages the only stream has been sent, once they are `at_least` and its writer is blocked."""
-    looks: list[int] = []
-
-    def state() -> tuple[int, int]:
-        books = session.sent_books()
-        sent = books[0].messages if books else 0
-        blocked = bool(books) and books[0].writing.lap_seconds(session.sent.clock()) > BLOCKED_SECONDS
-        if not blocked or sent not in looks[-1:]:
-            looks.clear()
-        if blocked:
-            looks.append(sent)
-        return sent, len(looks)
-
-    sent, _ = await until(
-        state,
-        lambda state: state[0] >= at_least and state[1] >= LOOKS,
-        within_seconds=30,
-        what=f"{at_least} sent and a blocked write",
-    )
-    return sent
 
 
 async def meets_prediction(window_bytes: int, message_bytes: int, reads: int, method: str = GENERATED) -> None:
@@ -51,7 +20,7 @@ async def meets_prediction(window_bytes: int, message_bytes: int, reads: int, me
             assert len(await call.read()) == message_bytes
         # grpc announces what was read once it makes up half of a window
         least_bytes = max(0, window_bytes // 2 - 2 * frame) if reads else window_bytes - frame + 1
-        sent = await sent_when_blocked(session, at_least=reads + -(-least_bytes // frame))
+        sent = await sent_when_blocked(session.sent, at_least=reads + -(-least_bytes // frame))
         in_flight_bytes = (sent - reads) * frame
         if reads == 0:
             assert sent == window.ceiling_messages(message_bytes) == window_bytes // frame
@@ -82,7 +51,7 @@ async def test_a_message_larger_than_the_window_comes_once_it_is_asked_for():
     window = Window(16_384)
     async with byte_session(70_000, window=window) as session:
         call = session.call(GENERATED)
-        assert await sent_when_blocked(session) == window.ceiling_messages(70_000) == 0
+        assert await sent_when_blocked(session.sent) == window.ceiling_messages(70_000) == 0
         for _ in range(5):
             assert len(await call.read()) == 70_000
 
@@ -93,7 +62,7 @@ async def test_a_reader_that_goes_on_gets_everything_and_is_never_ahead_of_the_b
         call = session.call(GENERATED, b"500")
         for reads in range(500):
             if reads % 100 == 0:
-                await sent_when_blocked(session)
+                await sent_when_blocked(session.sent)
             book = session.sent_books()[0] if session.sent_books() else None
             assert book is None or book.messages - reads <= window.bound_messages(1_000)
             assert len(await call.read()) == 1_000
@@ -106,7 +75,7 @@ async def test_two_streams_of_one_connection_have_a_window_each():
     window = Window(65_535)
     async with byte_session(1_000, window=window) as session:
         session.call(GENERATED)
-        await sent_when_blocked(session)
+        await sent_when_blocked(session.sent)
         echo = session.echo(ECHO_GENERATED)
         for _ in range(200):
             await echo.write(bytes(1_000))
@@ -134,4 +103,4 @@ async def test_grpcs_own_tuning_of_the_window_ends_at_4_mib(message_bytes):
     async with byte_session(message_bytes, window=Window(None)) as session:
         session.call(GENERATED)
         ceiling = AUTOTUNED_ENDS_AT_BYTES // wire_bytes(message_bytes)
-        assert await sent_when_blocked(session, at_least=ceiling) == ceiling
+        assert await sent_when_blocked(session.sent, at_least=ceiling) == ceiling

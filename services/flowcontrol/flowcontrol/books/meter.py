@@ -83,16 +83,27 @@ class SendMeter:
         try:
             if not self.book.is_open:
                 return
-            self._under_way -= 1
             # an error of grpc's own says that the message has not gone out
             if self.size is None or self._overlapping or isinstance(error, grpc.aio.BaseError):
-                self.book.in_write -= 1
-                self.book.dropped += 1
+                self.lost()
             else:
+                self._under_way -= 1
                 self._handed_over.append(self.size)
-            self._end_write()
+                self._end_write()
         except Exception:
             self._ledger.faults.note("a write fails")
+
+    def lost(self) -> None:
+        """Note that a write has ended, and its message with it."""
+        try:
+            if not self.book.is_open:
+                return
+            self._under_way -= 1
+            self.book.in_write -= 1
+            self.book.dropped += 1
+            self._end_write()
+        except Exception:
+            self._ledger.faults.note("a message is lost")
 
     def drop(self) -> None:
         """Count a message that was made and will not be written."""
@@ -119,6 +130,11 @@ class SendMeter:
             self._ledger.faults.note("a stream ends")
         self.rest()
         self._wake()
+
+    @property
+    def in_write(self) -> bool:
+        """Whether a message is being written."""
+        return self._under_way > 0
 
     @property
     def in_first_write(self) -> bool:
@@ -150,16 +166,25 @@ class SendMeter:
 class ReceiveMeter:
     """Measures the reads of one stream. Never raises.
 
-    `size_of` returns a message's serialised size in bytes; None where it is not known.
+    `size_of` returns a message's serialised size in bytes; None where it is not known. What is read after the end of
+    the call counts where the stream `goes_on` without it.
     """
 
-    __slots__ = ("_call_has_ended", "_clock", "_ledger", "_size_of", "book")
+    __slots__ = ("_call_has_ended", "_clock", "_goes_on", "_ledger", "_size_of", "book")
 
-    def __init__(self, book: ReceiveBook, ledger: Ledger[ReceiveBook], size_of: Callable[[Any], int | None]) -> None:
+    def __init__(
+        self,
+        book: ReceiveBook,
+        ledger: Ledger[ReceiveBook],
+        size_of: Callable[[Any], int | None],
+        *,
+        goes_on: bool = True,
+    ) -> None:
         self.book = book
         self._ledger = ledger
         self._clock = ledger.clock
         self._size_of = size_of
+        self._goes_on = goes_on
         self._call_has_ended = False
 
     def begin(self) -> None:
@@ -177,6 +202,8 @@ class ReceiveMeter:
             now = self._clock()
             self.book.waiting.stop(now)
             if not self.book.is_open:
+                if not self._goes_on:
+                    return
                 # another interceptor has the messages of a call that has ended, or has made another call for them
                 self.book = self._ledger.go_on(self.book)
             book = self.book

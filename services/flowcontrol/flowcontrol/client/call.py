@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.books.reads import measured_messages, measured_read
 
 
 class MeasuredCall:
@@ -24,23 +25,12 @@ class MeasuredCall:
     def __aiter__(self) -> AsyncIterator[Any]:
         messages = aiter(self._flowcontrol_call)  # grpc refuses this where messages have been read by `read`
         if self._flowcontrol_messages is None:
-            self._flowcontrol_messages = _measured(messages, self._flowcontrol_meter)
+            self._flowcontrol_messages = measured_messages(messages, self._flowcontrol_meter)
         return self._flowcontrol_messages
 
     async def read(self) -> Any:
         """Return the next message, or `grpc.aio.EOF`."""
-        meter = self._flowcontrol_meter
-        meter.begin()
-        try:
-            message = await self._flowcontrol_call.read()
-        except BaseException:
-            meter.ended()
-            raise
-        if message is grpc.aio.EOF:
-            meter.ended()
-        else:
-            meter.received(message)
-        return message
+        return await measured_read(self._flowcontrol_call.read, self._flowcontrol_meter)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Register a callback for the end of the call; it is given this call in place of the original."""
@@ -59,25 +49,3 @@ class MeasuredStreamStreamCall(MeasuredCall):
 # grpc asks what is a call by isinstance; all abstract methods are there by __getattr__
 grpc.aio.UnaryStreamCall.register(MeasuredUnaryStreamCall)
 grpc.aio.StreamStreamCall.register(MeasuredStreamStreamCall)
-
-
-async def _measured(messages: AsyncIterator[Any], meter: ReceiveMeter) -> AsyncIterator[Any]:
-    try:
-        while True:
-            meter.begin()
-            try:
-                message = await anext(messages)
-            except StopAsyncIteration:
-                return
-            meter.received(message)
-            yield message
-    except GeneratorExit:
-        await _close(messages)  # the call goes on, so its book does
-        raise
-    finally:
-        meter.ended()
-
-
-async def _close(messages: Any) -> None:
-    if hasattr(messages, "aclose"):
-        await messages.aclose()

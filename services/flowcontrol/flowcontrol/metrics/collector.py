@@ -52,8 +52,8 @@ def _family(metric: DeclaredMetric[Any]) -> CounterMetricFamily | GaugeMetricFam
     return family(metric.name, metric.help, labels=metric.labels)
 
 
-_registered: WeakKeyDictionary[CollectorRegistry, dict[type, Ledger[Any]]] = WeakKeyDictionary()
-"""The ledgers that registries have metrics of, by the type of their books."""
+_registered: WeakKeyDictionary[CollectorRegistry, dict[str, Ledger[Any]]] = WeakKeyDictionary()
+"""The ledgers that registries have metrics of, by the name of the first of these."""
 
 
 def ledger_of(
@@ -69,11 +69,11 @@ def ledger_of(
     if registry is None:
         return Ledger(book_type) if ledger is None else ledger
     ledgers = _registered.setdefault(registry, {})
-    known = ledgers.get(book_type)
+    known = ledgers.get(metrics[0].name)
     if known is None:
         known = Ledger(book_type) if ledger is None else ledger
         registry.register(LedgerCollector(known, metrics))
-        ledgers[book_type] = known
+        ledgers[metrics[0].name] = known
     elif ledger is not None and ledger is not known:
         raise ValueError(
             "this registry has the metrics of another ledger already; "

@@ -1,4 +1,4 @@
-"""A handler's context whose writes are measured."""
+"""A handler's context whose reads and writes are measured."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from typing import Any
 
 import grpc
 
+from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.books.reads import measured_read
+from flowcontrol.compression import compresses
 from flowcontrol.server.serializer import raw_size
 from flowcontrol.server.stream import MeasuredStream
 
 
-class MeasuredContext:
-    """A `grpc.aio.ServicerContext`, or what another interceptor gives for one; all but writing is the original's."""
+class _Context:
+    """A `grpc.aio.ServicerContext`, or what another interceptor gives for one; what is not here is the original's."""
 
-    __slots__ = ("_flowcontrol_context", "_flowcontrol_raw", "_flowcontrol_stream")
+    __slots__ = ("_flowcontrol_context",)
 
     _flowcontrol_context: Any
-    _flowcontrol_raw: bool
-    _flowcontrol_stream: MeasuredStream
 
-    def __init__(self, context: Any, stream: MeasuredStream, raw: bool) -> None:
+    def __init__(self, context: Any) -> None:
         object.__setattr__(self, "_flowcontrol_context", context)
-        object.__setattr__(self, "_flowcontrol_stream", stream)
-        object.__setattr__(self, "_flowcontrol_raw", raw)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._flowcontrol_context, name)
@@ -33,6 +32,41 @@ class MeasuredContext:
 
     def __delattr__(self, name: str) -> None:
         delattr(self._flowcontrol_context, name)
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Register a callback for the end of the call; it is given this context in place of the original."""
+        context = self._flowcontrol_context
+        context.add_done_callback(lambda given: callback(self if given is context else given))
+
+
+class ReadContext(_Context):
+    """A context whose reads are measured."""
+
+    __slots__ = ("_flowcontrol_reading",)
+
+    _flowcontrol_reading: ReceiveMeter
+
+    def __init__(self, context: Any, reading: ReceiveMeter) -> None:
+        super().__init__(context)
+        object.__setattr__(self, "_flowcontrol_reading", reading)
+
+    async def read(self) -> Any:
+        """Return the next request, or `grpc.aio.EOF`."""
+        return await measured_read(self._flowcontrol_context.read, self._flowcontrol_reading)
+
+
+class MeasuredContext(_Context):
+    """A context whose writes are measured."""
+
+    __slots__ = ("_flowcontrol_raw", "_flowcontrol_stream")
+
+    _flowcontrol_raw: bool
+    _flowcontrol_stream: MeasuredStream
+
+    def __init__(self, context: Any, stream: MeasuredStream, raw: bool) -> None:
+        super().__init__(context)
+        object.__setattr__(self, "_flowcontrol_stream", stream)
+        object.__setattr__(self, "_flowcontrol_raw", raw)
 
     async def write(self, message: Any) -> None:
         """Send a message; returns once the transport has accepted it, which flow control may delay without end."""
@@ -54,13 +88,3 @@ class MeasuredContext:
         """Compress the messages of this stream, which makes their bytes on the wire unknown."""
         self._flowcontrol_context.set_compression(compression)
         self._flowcontrol_stream.book.compressed = compresses(compression)
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Register a callback for the end of the call; it is given this context in place of the original."""
-        context = self._flowcontrol_context
-        context.add_done_callback(lambda given: callback(self if given is context else given))
-
-
-def compresses(compression: grpc.Compression | None) -> bool:
-    """Tell whether messages are compressed."""
-    return compression not in (None, grpc.Compression.NoCompression)

@@ -8,12 +8,17 @@ from asyncio import current_task, get_running_loop
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeAlias
 
-from flowcontrol.server.context import MeasuredContext
+from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.server.context import MeasuredContext, ReadContext
+from flowcontrol.server.requests import MeasuredRequests
 from flowcontrol.server.serializer import raw_size
 from flowcontrol.server.stream import MeasuredStream
 
 Begin: TypeAlias = Callable[[Any], MeasuredStream]
 """Returns the stream of a call, from its context."""
+
+BeginReading: TypeAlias = Callable[[Any], tuple[ReceiveMeter | None, Callable[[], None] | None]]
+"""Returns the meter of a call's requests, from its context, and what else is to be done when the handler has ended."""
 
 
 def measured(behaviour: Any, begin: Begin, raw: bool) -> Any:
@@ -28,11 +33,36 @@ def measured(behaviour: Any, begin: Begin, raw: bool) -> Any:
     return None
 
 
+def measured_upload(behaviour: Any, begin: BeginReading) -> Any:
+    """Return the function of a handler that answers a stream once, measured; None where it is no coroutine function."""
+    if not inspect.iscoroutinefunction(behaviour):
+        return None
+
+    async def measured_coroutine(requests: Any, context: Any) -> Any:
+        reading, end = begin(context)
+        try:
+            if reading is None:
+                return await behaviour(requests, context)
+            return await behaviour(MeasuredRequests(requests, reading), ReadContext(context, reading))
+        finally:
+            if end is not None:
+                end()
+
+    return functools.wraps(behaviour)(measured_coroutine)
+
+
+def _run(behaviour: Any, request: Any, context: Any, stream: MeasuredStream, raw: bool) -> Any:
+    context = MeasuredContext(context, stream, raw)
+    if stream.reading is None:
+        return behaviour(request, context)
+    return behaviour(MeasuredRequests(request, stream.reading), ReadContext(context, stream.reading))
+
+
 def _coroutine(behaviour: Any, begin: Begin, raw: bool) -> Any:
     async def measured_coroutine(request: Any, context: Any) -> Any:
         stream = begin(context)
         try:
-            result = await behaviour(request, MeasuredContext(context, stream, raw))
+            result = await _run(behaviour, request, context, stream, raw)
             await stream.end_if_cut()
             return result
         except BaseException as failure:
@@ -48,7 +78,7 @@ def _generator(behaviour: Any, begin: Begin, raw: bool) -> Any:
     async def measured_generator(request: Any, context: Any) -> AsyncGenerator[Any, Any]:
         stream = begin(context)
         meter, loop = stream.meter, get_running_loop()
-        stream.generator = generator = behaviour(request, MeasuredContext(context, stream, raw))
+        stream.generator = generator = _run(behaviour, request, context, stream, raw)
         step = generator.asend(None)
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Open the book of a stream that a client begins: who it is, and who is to look at it from then on."""
+"""Open the books of a stream that a client begins: who it is, and who is to look at it from then on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from flowcontrol.books.book import SendBook
+from flowcontrol.books.book import ReceiveBook, SendBook
 from flowcontrol.books.ledger import Ledger
 from flowcontrol.identity import INVALID, Identity, method_of
+from flowcontrol.window import Window
 
 
 class Watch(Protocol):
@@ -27,10 +28,15 @@ class Opener:
         watch: Watch,
         name_of: Callable[[Any, str], str | None] | None,
         compressed: bool,
+        *,
+        uploads: Ledger[ReceiveBook] | None = None,
+        window: Window | None = None,
     ) -> None:
         self._ledger = ledger
+        self._uploads = uploads
         self._watch = watch
         self._name_of = name_of
+        self._window = window
         self._compressed = compressed
 
     def open(self, details: Any, context: Any) -> SendBook:
@@ -48,6 +54,20 @@ class Opener:
         except Exception:
             self._ledger.faults.note("a stream begins")
         return book
+
+    def open_upload(self, details: Any, context: Any, sent: SendBook | None) -> ReceiveBook | None:
+        """Return the book of a call's requests; `sent` is that of its responses. None: there can be none."""
+        if self._uploads is None:
+            return None
+        try:
+            if sent is None:
+                identity = self._named(Identity.declared_in(details.invocation_metadata), context)
+            else:
+                identity = sent.identity
+            return self._uploads.open(method_of(details), replace(identity, window=self._window))
+        except Exception:
+            self._ledger.faults.note("an upload begins")
+            return None
 
     def _named(self, identity: Identity, context: Any) -> Identity:
         if self._name_of is None:

@@ -10,8 +10,8 @@ from weakref import ref
 
 import grpc
 
-from flowcontrol.books.book import SendBook
-from flowcontrol.books.meter import SendMeter
+from flowcontrol.books.book import ReceiveBook, SendBook
+from flowcontrol.books.meter import ReceiveMeter, SendMeter
 
 TrailingMetadata = tuple[tuple[str, str | bytes], ...]
 
@@ -37,6 +37,7 @@ class MeasuredStream:
         "is_cut",
         "meter",
         "on_end",
+        "reading",
         "runner",
     )
 
@@ -45,6 +46,8 @@ class MeasuredStream:
         self.meter = meter
         self.is_cut = False
         """Whether `cut` has been called."""
+        self.reading: ReceiveMeter | None = None
+        """Measures the requests; None where there is only one."""
         self.generator: AsyncGenerator[Any, Any] | None = None
         """The handler, if it is an async generator."""
         self.runner: asyncio.Task[Any] | None = asyncio.current_task()
@@ -65,6 +68,11 @@ class MeasuredStream:
     def book(self) -> SendBook:
         """The running numbers of this stream."""
         return self.meter.book
+
+    @property
+    def received(self) -> ReceiveBook | None:
+        """The running numbers of its requests; None where there is only one."""
+        return None if self.reading is None else self.reading.book
 
     def cut(self, code: grpc.StatusCode, details: str, trailing_metadata: TrailingMetadata = ()) -> None:
         """End the stream with a status, also while a write is blocked. The client gets it behind what is in flight.

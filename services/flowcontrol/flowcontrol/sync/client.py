@@ -14,7 +14,7 @@ from flowcontrol.books.ledger import Ledger
 from flowcontrol.client.details import with_metadata
 from flowcontrol.client.interceptor import protobuf_size
 from flowcontrol.identity import Identity, is_client_name, is_of_grpc, method_of
-from flowcontrol.metrics.both_ends import CLIENT_METRICS
+from flowcontrol.metrics.both_ends import CLIENT_RECEIVED_METRICS
 from flowcontrol.metrics.collector import ledger_of
 from flowcontrol.sync.call import MeasuredCall
 from flowcontrol.sync.meter import LockedReceiveMeter
@@ -44,7 +44,7 @@ class FlowControlClientInterceptor(grpc.UnaryStreamClientInterceptor, grpc.Strea
         self._client = client
         self._window = window
         self._size_of = protobuf_size if size_of is None else size_of
-        self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_METRICS)
+        self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_RECEIVED_METRICS)
 
     @property
     def interceptors(self) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from flowcontrol.server.context import compresses
+from flowcontrol.compression import compresses
 from flowcontrol.server.serializer import raw_size
 from flowcontrol.sync.proxy import Proxy
 from flowcontrol.sync.stream import MeasuredStream

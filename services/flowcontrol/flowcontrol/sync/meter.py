@@ -50,11 +50,6 @@ class LockedSendMeter(SendMeter):
         """For how long the write under way has been blocked; 0: none is."""
         return self.book.writing.lap_seconds(self._clock())
 
-    @property
-    def in_write(self) -> bool:
-        """Whether a message is being written."""
-        return self._under_way > 0
-
 
 class LockedReceiveMeter(ReceiveMeter):
     """Measures the reads of one stream, from any thread. Never raises."""

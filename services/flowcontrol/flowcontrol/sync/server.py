@@ -12,10 +12,10 @@ from prometheus_client.registry import CollectorRegistry
 from flowcontrol.books.book import SendBook
 from flowcontrol.books.consumers import ConsumerEvent, Thresholds
 from flowcontrol.books.ledger import Ledger
+from flowcontrol.compression import compresses
 from flowcontrol.identity import is_of_grpc, method_of
-from flowcontrol.metrics.both_ends import SERVER_METRICS
+from flowcontrol.metrics.both_ends import SERVER_SENT_METRICS
 from flowcontrol.metrics.collector import ledger_of
-from flowcontrol.server.context import compresses
 from flowcontrol.server.opener import Opener
 from flowcontrol.server.serializer import Sizing
 from flowcontrol.sync.handlers import measured
@@ -49,7 +49,7 @@ class FlowControlServerInterceptor(grpc.ServerInterceptor):
         name_of: Callable[[Any, str], str | None] | None = None,
         compression: grpc.Compression | None = None,
     ) -> None:
-        self.ledger = ledger_of(registry, ledger, SendBook, SERVER_METRICS)
+        self.ledger = ledger_of(registry, ledger, SendBook, SERVER_SENT_METRICS)
         watch = ThreadWatch(self.ledger, on_consumer, thresholds)
         self._opener = Opener(self.ledger, watch, name_of, compresses(compression))
 

@@ -36,6 +36,10 @@ BROKEN = f"{SERVICE}/Broken"
 SYNCHRONOUS = f"{SERVICE}/Synchronous"
 """A plain generator, which grpc runs in a thread."""
 UNARY = f"{SERVICE}/Unary"
+UPLOADED = f"{SERVICE}/Uploaded"
+"""Request stream, read by `async for` as the service is `allowed`; the answer is how many messages."""
+UPLOADED_BY_READ = f"{SERVICE}/UploadedByRead"
+"""The same by `context.read`."""
 
 
 class ByteService(grpc.GenericRpcHandler):
@@ -45,6 +49,9 @@ class ByteService(grpc.GenericRpcHandler):
         self._message = bytes(message_bytes)
         self.ended: list[str] = []
         """Handlers that have come to their end, whatever the reason."""
+        self.allowed = asyncio.Semaphore(0)
+        """How many requests those who are uploaded to may read."""
+        self.reads_all = False
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         unary, stream = grpc.unary_stream_rpc_method_handler, grpc.stream_stream_rpc_method_handler
@@ -56,6 +63,8 @@ class ByteService(grpc.GenericRpcHandler):
             ABORTED: unary(self.aborted),
             BROKEN: unary(self.broken),
             SYNCHRONOUS: unary(self.synchronous),
+            UPLOADED: grpc.stream_unary_rpc_method_handler(self.uploaded),
+            UPLOADED_BY_READ: grpc.stream_unary_rpc_method_handler(self.uploaded_by_read),
             UNARY: grpc.unary_unary_rpc_method_handler(self.unary),
         }
         return handlers.get(handler_call_details.method.removeprefix("/"))
@@ -99,6 +108,31 @@ class ByteService(grpc.GenericRpcHandler):
     def synchronous(self, request: bytes, context: Any) -> Iterator[bytes]:
         yield from self._messages(request)
 
+    async def _may_read(self) -> None:
+        if not self.reads_all:
+            await self.allowed.acquire()
+
+    def read_all(self) -> None:
+        """Let those who are uploaded to read all."""
+        self.reads_all = True
+        self.allowed.release()
+
+    async def uploaded(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
+        count = 0
+        await self._may_read()
+        async for _ in requests:
+            count += 1
+            await self._may_read()
+        return str(count).encode()
+
+    async def uploaded_by_read(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
+        count = 0
+        await self._may_read()
+        while await context.read() is not grpc.aio.EOF:
+            count += 1
+            await self._may_read()
+        return str(count).encode()
+
     async def unary(self, request: bytes, context: Any) -> bytes:
         return request
 
@@ -133,6 +167,10 @@ class Session:
     port: int
     server_registry: CollectorRegistry
     client_registry: CollectorRegistry
+    uploaded: Ledger[SendBook]
+    """What the client uploads."""
+    taken: Ledger[ReceiveBook]
+    """What the server reads of that."""
     _calls: list[Any] = field(default_factory=list)
 
     def call(self, method: str, request: bytes = b"", **arguments: Any) -> Any:
@@ -144,6 +182,11 @@ class Session:
     def echo(self, method: str, **arguments: Any) -> Any:
         """Open a stream-stream call."""
         self._calls.append(self.channel.stream_stream(f"/{method}")(**arguments))
+        return self._calls[-1]
+
+    def upload(self, method: str, requests: Any = None, **arguments: Any) -> Any:
+        """Open a stream-unary call."""
+        self._calls.append(self.channel.stream_unary(f"/{method}")(requests, **arguments))
         return self._calls[-1]
 
     def sent_books(self) -> list[SendBook]:
@@ -164,6 +207,7 @@ async def byte_session(
     message_bytes: int = 95,
     *,
     window: Window | None = None,
+    server_window: Window | None = None,
     client: str = "tester",
     sent: Ledger[SendBook] | None = None,
     clock: Callable[[], float] | None = None,
@@ -171,20 +215,33 @@ async def byte_session(
     """Start a server on a free port of 127.0.0.1 and a client with a `window`; end both at the end."""
     server_registry, client_registry = CollectorRegistry(), CollectorRegistry()
     sent = Ledger(SendBook) if sent is None else sent
-    server_side = FlowControlServerInterceptor(ledger=sent, registry=server_registry)
+    server_window = Window() if server_window is None else server_window
+    server_side = FlowControlServerInterceptor(ledger=sent, registry=server_registry, window=server_window)
     service = ByteService(message_bytes)
-    server = grpc.aio.server(interceptors=[server_side])
+    server = grpc.aio.server(interceptors=[server_side], options=server_window.server_options())
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     window = Window() if window is None else window
     received = Ledger(ReceiveBook) if clock is None else Ledger(ReceiveBook, clock=clock)
-    client_side = FlowControlClientInterceptor(client, window, ledger=received, registry=client_registry, size_of=len)
+    client_side = FlowControlClientInterceptor(
+        client, window, ledger=received, registry=client_registry, size_of=len, server_window=server_window
+    )
     channel = grpc.aio.insecure_channel(
         f"127.0.0.1:{port}", options=window.channel_options(), interceptors=client_side.interceptors
     )
     try:
-        yield Session(service, sent, received, channel, port, server_registry, client_registry)
+        yield Session(
+            service,
+            sent,
+            received,
+            channel,
+            port,
+            server_registry,
+            client_registry,
+            client_side.uploads,
+            server_side.uploads,
+        )
     finally:
         await channel.close()
         await server.stop(0)
