@@ -1,6 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -35,3 +37,9 @@ class StockUpdate(_message.Message):
     sequence: int
     padding: bytes
     def __init__(self, ticker: _Optional[str] = ..., price: _Optional[float] = ..., change: _Optional[float] = ..., change_percent: _Optional[float] = ..., volume: _Optional[int] = ..., open_price: _Optional[float] = ..., high_price: _Optional[float] = ..., low_price: _Optional[float] = ..., market_cap: _Optional[int] = ..., timestamp: _Optional[str] = ..., sequence: _Optional[int] = ..., padding: _Optional[bytes] = ...) -> None: ...
+
+class StockUpdateBatch(_message.Message):
+    __slots__ = ("updates",)
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    updates: _containers.RepeatedCompositeFieldContainer[StockUpdate]
+    def __init__(self, updates: _Optional[_Iterable[_Union[StockUpdate, _Mapping]]] = ...) -> None: ...

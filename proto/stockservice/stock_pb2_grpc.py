@@ -39,6 +39,11 @@ class StockServiceStub:
                 request_serializer=stockservice_dot_stock__pb2.EmptyRequest.SerializeToString,
                 response_deserializer=stockservice_dot_stock__pb2.StockUpdate.FromString,
                 _registered_method=True)
+        self.GetUpdateBatches = channel.unary_stream(
+                '/stockservice.StockService/GetUpdateBatches',
+                request_serializer=stockservice_dot_stock__pb2.EmptyRequest.SerializeToString,
+                response_deserializer=stockservice_dot_stock__pb2.StockUpdateBatch.FromString,
+                _registered_method=True)
 
 
 class StockServiceServicer:
@@ -51,6 +56,14 @@ class StockServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUpdateBatches(self, request, context):
+        """Streams the same updates, several in a message where several wait for their turn: an update that finds the stream
+        free goes at once, alone. A batch is never larger than a quarter of the window that the client declares.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StockServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +71,11 @@ def add_StockServiceServicer_to_server(servicer, server):
                     servicer.GetUpdates,
                     request_deserializer=stockservice_dot_stock__pb2.EmptyRequest.FromString,
                     response_serializer=stockservice_dot_stock__pb2.StockUpdate.SerializeToString,
+            ),
+            'GetUpdateBatches': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetUpdateBatches,
+                    request_deserializer=stockservice_dot_stock__pb2.EmptyRequest.FromString,
+                    response_serializer=stockservice_dot_stock__pb2.StockUpdateBatch.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +105,33 @@ class StockService:
             '/stockservice.StockService/GetUpdates',
             stockservice_dot_stock__pb2.EmptyRequest.SerializeToString,
             stockservice_dot_stock__pb2.StockUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpdateBatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/stockservice.StockService/GetUpdateBatches',
+            stockservice_dot_stock__pb2.EmptyRequest.SerializeToString,
+            stockservice_dot_stock__pb2.StockUpdateBatch.FromString,
             options,
             channel_credentials,
             insecure,

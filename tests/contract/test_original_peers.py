@@ -92,8 +92,9 @@ async def serving(handler: Callable[..., Any]) -> AsyncIterator[str]:
         await server.stop(0)
 
 
-async def test_our_client_reads_the_originals_server(services: Services, original):
-    """It has no numbers, so none can be missing, and it names no source."""
+@pytest.mark.parametrize("batches", [(), ("--batches",)], ids=["GetUpdates", "GetUpdateBatches"])
+async def test_our_client_reads_the_originals_server(services: Services, original, batches):
+    """It has no numbers, so none can be missing, it names no source, and knows of no batches."""
     update_type = original["stockservice.StockUpdate"]
 
     async def updates(request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -106,7 +107,7 @@ async def test_our_client_reads_the_originals_server(services: Services, origina
         await context.abort(grpc.StatusCode.UNAVAILABLE, "that is all")
 
     async with serving(updates) as address:
-        client = services.client(address, name="ours")
+        client = services.client(address, *batches, name="ours")
         received = await metric(client, "stock_updates_received_total", lambda count: count >= 10)
         processed = client.events("update.processed")[:10]
         assert [event["price"] for event in processed] == [1, 2, 3, 4, 5] * 2
@@ -115,6 +116,7 @@ async def test_our_client_reads_the_originals_server(services: Services, origina
         assert all(event["age_seconds"] > 0 for event in processed)
         for name in ("missed", "dropped", "repeated"):
             assert await metric(client, f"stock_client_{name}_updates_total") == 0, name
+        assert len(client.events("stream.without_batches")) == len(batches)
         assert received >= 10
         assert await asyncio.to_thread(client.stop) == 0
         assert client.errors() == ""

@@ -19,7 +19,7 @@ from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
 from stock_client.processing import Phase
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader
+from stock_client.stream import StreamReader, count_in
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build
 from stock_server.health import Health
@@ -60,14 +60,19 @@ class HandPace(Pace):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def beats(self) -> AsyncIterator[None]:
+    @property
+    def goes_on(self) -> bool:
+        return False
+
+    async def beats(self, most: int = 1) -> AsyncIterator[int]:
         listener = asyncio.current_task()
         self.seen_by[listener] = self.beaten
         try:
             while not self._stopped.is_set():
                 if self.seen_by[listener] < self.beaten:
-                    yield
-                    self.seen_by[listener] += 1
+                    beats = min(most, self.beaten - self.seen_by[listener])
+                    yield beats
+                    self.seen_by[listener] += beats
                 else:
                     await self._changed.wait()
         finally:
@@ -194,21 +199,24 @@ class RecordingReader(StreamReader):
 class Client:
     """The stock client without its process; a `policy` of None leaves the choice to the server."""
 
-    def __init__(self, address: str, name: str, policy: str | None, window_bytes: int) -> None:
+    def __init__(self, address: str, name: str, policy: str | None, window_bytes: int, batches: bool = False) -> None:
         self.name = name
         self._settings = ClientSettings(
             server_address=address,
             name=name,
             window_bytes=window_bytes,
+            batches=batches,
             backoff_initial_seconds=0.01,
             backoff_max_seconds=0.02,
         )
         self._switch = Switch()
         self.registry = CollectorRegistry()
         self.metrics = RecordingMetrics(self.registry, name, Presence(60))
-        self.interceptor = FlowControlClientInterceptor(name, self._settings.window, registry=self.registry)
+        self.interceptor = FlowControlClientInterceptor(
+            name, self._settings.window, registry=self.registry, count_of=count_in
+        )
         self._reading: asyncio.Task[None] | None = None
-        self.reader = RecordingReader(self._switch, self.metrics, policy=policy, log_updates=False)
+        self.reader = RecordingReader(self._switch, self.metrics, policy=policy, batches=batches, log_updates=False)
         self.reader.ends = []
 
     def start(self) -> None:
@@ -268,6 +276,8 @@ class Opener:
 
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
+        self.batches = False
+        """Whether the clients ask for batches."""
 
     async def market(self, **arguments: Any) -> Market:
         """Start a server; `arguments` are its settings, and those of `Market`."""
@@ -280,7 +290,7 @@ class Opener:
         self, market: Market, policy: str | None = None, name: str = "client", window_bytes: int = WINDOW_BYTES
     ) -> Client:
         """Start a client."""
-        client = Client(market.address, name, policy, window_bytes)
+        client = Client(market.address, name, policy, window_bytes, self.batches)
         client.start()
         self._stack.push_async_callback(client.die)
         return client

@@ -10,7 +10,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from flowcontrol import FlowControlClientInterceptor
+from flowcontrol import BatchLimit, FlowControlClientInterceptor
 from servicekit.tls import Credentials, Reloaded, load
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
@@ -41,7 +41,7 @@ def open_channel(
         ("grpc.initial_reconnect_backoff_ms", round(settings.backoff_initial_seconds * 1000)),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", backoff_ms),
-        ("grpc.max_receive_message_length", settings.max_update_bytes),
+        ("grpc.max_receive_message_length", max(settings.max_update_bytes, _largest_batch_bytes(settings))),
         ("grpc.enable_http_proxy", 0),  # a container engine may name one to all containers, which knows no host inside
     ]
     if tls is None and settings.tls.named:
@@ -52,6 +52,10 @@ def open_channel(
         options.append(("grpc.ssl_target_name_override", settings.tls_server_name))
     credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
     return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptor.interceptors)
+
+
+def _largest_batch_bytes(settings: ClientSettings) -> int:
+    return BatchLimit.for_window(settings.window).most_bytes if settings.batches else 0
 
 
 async def read_for_ever(

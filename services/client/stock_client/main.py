@@ -19,7 +19,7 @@ from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader
+from stock_client.stream import StreamReader, count_in
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ async def run(settings: ClientSettings) -> None:
     presence = Presence(settings.ready_within_seconds)
     name = settings.proven_name
     metrics = ClientMetrics(registry, name, presence, settings.keepalive_time_seconds)
-    interceptor = FlowControlClientInterceptor(name, settings.window, registry=registry)
+    interceptor = FlowControlClientInterceptor(name, settings.window, registry=registry, count_of=count_in)
     tls, metrics_tls = Reloaded.of(settings.tls), Reloaded.of(settings.metrics_tls)
     registry.register(CertificateExpiry([tls, metrics_tls]))
     try:
@@ -58,6 +58,7 @@ async def run(settings: ClientSettings) -> None:
         settings.schedule,
         metrics,
         policy=settings.policy,
+        batches=settings.batches,
         log_updates=settings.log_updates,
         max_tickers=settings.max_tickers,
     )

@@ -78,6 +78,13 @@ class ClientMetrics:
             registry=registry,
         ).labels(client)
         working_age.set_function(self._working_age_seconds)
+        unprocessed = Gauge(
+            "stock_client_unprocessed_updates",
+            "Updates that have been read and not processed yet, the one under way included.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        unprocessed.set_function(lambda: self._unprocessed)
         without_stream = Gauge(
             "stock_client_without_stream_seconds",
             "For how long the client has had no stream that a server has answered; 0: it has one.",
@@ -101,6 +108,7 @@ class ClientMetrics:
         ).labels(client)
         keepalive_time.set(keepalive_time_seconds)
         self._working_on: float | None = None
+        self._unprocessed = 0
 
     @property
     def missed(self) -> Counter:
@@ -131,6 +139,10 @@ class ClientMetrics:
         self._ends.labels(self._client, end.code).inc()
         self.reconnects.inc()
 
+    def read(self, updates: int) -> None:
+        """Note that so many updates have been read, and are to be processed one by one."""
+        self._unprocessed = updates
+
     def begin(self, update: StockUpdate) -> None:
         """Note that the processing of an update begins."""
         self._working_on = made_at(update)
@@ -141,6 +153,7 @@ class ClientMetrics:
         self.processed.inc()
         self.age.observe(age)
         self._working_on = None
+        self._unprocessed -= 1
         return age
 
     def _working_age_seconds(self) -> float:

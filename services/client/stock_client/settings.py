@@ -67,6 +67,9 @@ class ClientSettings(ServiceSettings):
         False, description="as in the original program: the same as --processing random"
     )
     log_updates: bool = Field(True, description="log every update that has been processed, at level info")
+    batches: bool = Field(
+        False, description="ask for several updates in a message where several wait; of a server without, single ones"
+    )
     policy: Policy | None = Field(
         None, description="what to get when too slow: pause, conflate, drop-oldest, disconnect; the server's by default"
     )
@@ -77,7 +80,8 @@ class ClientSettings(ServiceSettings):
         4_194_304,
         ge=1_024,
         le=2_147_483_647,
-        description="largest update, 1024 to 2147483647 bytes; a larger one ends the stream",
+        description="largest update, 1024 to 2147483647 bytes; a larger one ends the stream; of a batch, besides, a "
+        "quarter of the window",
     )
     max_tickers: int = Field(
         10_000,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -14,7 +15,7 @@ from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics, made_at
 from stock_client.processing import Processing
 from stock_client.sequence import SequenceTracker
-from stockservice.stock_pb2 import EmptyRequest, StockUpdate
+from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 SOURCE_KEY = "stock-source"
@@ -29,6 +30,16 @@ POLICIES_THAT_DROP = ("conflate", "drop-oldest", "disconnect")
 log = structlog.get_logger()
 
 
+def updates_in(message: StockUpdate | StockUpdateBatch) -> Sequence[StockUpdate]:
+    """Return the updates that a message holds: one, or those of a batch."""
+    return message.updates if isinstance(message, StockUpdateBatch) else (message,)
+
+
+def count_in(message: StockUpdate | StockUpdateBatch) -> int:
+    """Return how many updates a message holds."""
+    return len(updates_in(message))
+
+
 class StreamReader:
     """Reads one stream after another, and knows what came between them."""
 
@@ -38,10 +49,12 @@ class StreamReader:
         metrics: ClientMetrics,
         *,
         policy: str | None = None,
+        batches: bool = False,
         log_updates: bool = True,
         max_tickers: int = 10_000,
     ) -> None:
         self._wanted = () if policy is None else ((POLICY_KEY, policy),)
+        self._batches = batches
         self._drops = False
         self._processing = processing
         self._metrics = metrics
@@ -51,12 +64,25 @@ class StreamReader:
         self._last: StockUpdate | None = None
         self._told_unnumbered = False
         self._told_unfollowed = False
+        self._told_without_batches = False
         self.updates = 0
         """Updates read so far, of all streams."""
 
     async def read_one_stream(self, stub: StockServiceStub) -> None:
         """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
-        call: Any = stub.GetUpdates(EmptyRequest(), metadata=self._wanted)
+        if self._batches:
+            try:
+                await self._read(stub.GetUpdateBatches)
+            except StreamEndedError as end:
+                if end.code != grpc.StatusCode.UNIMPLEMENTED.name:
+                    raise
+            if not self._told_without_batches:
+                log.warning("stream.without_batches", consequence="this server has none: each update comes alone")
+                self._told_without_batches = True
+        await self._read(stub.GetUpdates)
+
+    async def _read(self, method: Any) -> NoReturn:
+        call: Any = method(EmptyRequest(), metadata=self._wanted)
         ended = asyncio.Event()
 
         def end(_: object) -> None:
@@ -73,20 +99,26 @@ class StreamReader:
             first = True
             while True:
                 await self._wait_while_stopped(ended)
-                update = await call.read()
-                if update is grpc.aio.EOF:
+                message = await call.read()
+                if message is grpc.aio.EOF:
                     raise StreamEndedError(await call.code(), await call.details())
-                if update is None:  # so grpc says that it could not deserialise it
+                if message is None:  # so grpc says that it could not deserialise it
                     raise StreamEndedError(grpc.StatusCode.INTERNAL, "an update that cannot be decoded")
-                if first:
-                    self._metrics.presence.begin()
-                    self._note_numbering(update)
-                    self._report_gap(update, goes_on)
-                    first = False
-                await self._process(update)
+                updates = updates_in(message)
+                self._metrics.read(len(updates))
+                for number, update in enumerate(updates):
+                    if first:
+                        self._metrics.presence.begin()
+                        self._note_numbering(update)
+                        self._report_gap(update, goes_on)
+                        first = False
+                    if number:
+                        await self._wait_while_stopped(ended)
+                    await self._process(update)
         except grpc.aio.AioRpcError as error:
             raise StreamEndedError.by_error(error) from error
         finally:
+            self._metrics.read(0)
             call.cancel()
 
     async def _wait_while_stopped(self, ended: asyncio.Event) -> None:

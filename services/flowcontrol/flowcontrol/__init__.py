@@ -5,6 +5,7 @@ from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.books.ledger import Account, Ledger, Statement
 from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
 from flowcontrol.client.interceptor import FlowControlClientInterceptor
+from flowcontrol.gather import Batch, BatchLimit, Entries, Gathering
 from flowcontrol.identity import Identity, is_client_name
 from flowcontrol.keepalive import Keepalive
 from flowcontrol.metrics.both_ends import CLIENT_METRICS, SERVER_METRICS
@@ -19,14 +20,18 @@ __all__ = [
     "DEFAULT_WINDOW_BYTES",
     "SERVER_METRICS",
     "Account",
+    "Batch",
+    "BatchLimit",
     "Book",
     "ConflateBuffer",
     "ConsumerEvent",
     "ConsumerWatch",
     "DisconnectBuffer",
     "DropOldestBuffer",
+    "Entries",
     "FlowControlClientInterceptor",
     "FlowControlServerInterceptor",
+    "Gathering",
     "Identity",
     "Keepalive",
     "Ledger",

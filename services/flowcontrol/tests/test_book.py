@@ -91,6 +91,7 @@ def test_a_book_counts_messages_and_bytes():
     book.add(1_005)
     assert book.tally(0) == {
         "messages": 2,
+        "batches": 2,
         "bytes": 1_105,
         "unsized": 0,
         "produced": 0,
@@ -113,7 +114,14 @@ def test_a_receiving_book_tells_waiting_from_processing():
     book.add(100)
     book.processing.start(2)
     tally = book.tally(5)
-    assert tally == {"messages": 1, "bytes": 100, "unsized": 0, "read_waiting_seconds": 2, "processing_seconds": 3}
+    assert tally == {
+        "messages": 1,
+        "batches": 1,
+        "bytes": 100,
+        "unsized": 0,
+        "read_waiting_seconds": 2,
+        "processing_seconds": 3,
+    }
 
 
 def test_books_with_the_same_numbers_are_not_the_same_book():

@@ -37,6 +37,7 @@ def test_streams_of_one_client_add_up():
     assert len(account.open_books) == 3
     assert account.tally(0) == {
         "messages": 3,
+        "batches": 3,
         "bytes": 300,
         "unsized": 0,
         "produced": 0,

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from flowcontrol import Ledger, SendBook
 from stock_server.feed import FAULTS
-from stock_server.service import GET_UPDATES
+from stock_server.service import METHODS
 
 UPDATES_SENT = "stock_updates_sent_total"
 STREAMS = "stock_server_streams"
@@ -47,7 +47,8 @@ class UpdatesSent(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counter."""
-        sent = self._ledger.statement().methods.get(GET_UPDATES, {}).get("messages", 0)
+        methods = self._ledger.statement().methods
+        sent = sum(methods.get(method, {}).get("messages", 0) for method in METHODS)
         yield CounterMetricFamily(UPDATES_SENT, "Stock updates sent to all clients.", value=sent)
 
 
@@ -62,7 +63,7 @@ class ExpectedClients(Collector):
         """Yield both gauges."""
         expected = GaugeMetricFamily(EXPECTED_CLIENTS, "Clients that should be here: 1 for each name.", labels=["name"])
         present = GaugeMetricFamily(PRESENT_CLIENTS, "Expected clients with a stream open now.", labels=["name"])
-        clients = {book.identity.client for book in self._ledger.open_books() if book.method == GET_UPDATES}
+        clients = {book.identity.client for book in self._ledger.open_books() if book.method in METHODS}
         for name in self._expected:
             expected.add_metric([name], 1)
             present.add_metric([name], sum(client == name or client.startswith(f"{name}-") for client in clients))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import (
+    Batch,
+    BatchLimit,
     ConflateBuffer,
     DisconnectBuffer,
     DropOldestBuffer,
+    Entries,
+    Gathering,
     MeasuredStream,
     SharedMessage,
     StreamBuffer,
@@ -27,16 +31,19 @@ from stock_server.feed import LiveFeed
 from stock_server.pace import Pace
 from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
 from stock_server.source import StockSource
-from stockservice.stock_pb2 import EmptyRequest, StockUpdate
+from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceServicer
 
-Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, StockUpdate]"
+Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, Any]"
 
 SOURCE_KEY = "stock-source"
 """Initial metadata: names the source, so that a client knows which sequence numbers go together."""
 
 SERVICE_NAME = "stockservice.StockService"
-GET_UPDATES = f"{SERVICE_NAME}/GetUpdates"
+METHODS = (f"{SERVICE_NAME}/GetUpdates", f"{SERVICE_NAME}/GetUpdateBatches")
+"""Both carry the same updates."""
+
+ENTRIES = Entries(StockUpdateBatch.UPDATES_FIELD_NUMBER)
 
 FAULT = (grpc.StatusCode.INTERNAL, "a fault of the server has ended this stream; its log tells which")
 
@@ -79,17 +86,33 @@ class StockService(StockServiceServicer):
 
     async def GetUpdates(self, request: EmptyRequest, context: Context) -> AsyncIterator[StockUpdate | SharedMessage]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
+        async with self._opened(context) as (policy, stream):
+            paused = policy is Policy.PAUSE
+            async with aclosing(self._paused() if paused else self._live(policy, stream)) as updates:
+                async for update in updates:
+                    yield update
+
+    async def GetUpdateBatches(self, request: EmptyRequest, context: Context) -> AsyncIterator[Batch]:
+        """Yield the same updates, several at once where several wait for their turn."""
+        async with self._opened(context) as (policy, stream):
+            paused = policy is Policy.PAUSE
+            limit = BatchLimit.for_window(stream.book.identity.window)
+            updates = self._paused_batches(limit) if paused else self._live_batches(policy, stream)
+            async with aclosing(updates) as batches:
+                async for batch in batches:
+                    yield batch
+
+    @asynccontextmanager
+    async def _opened(self, context: Context) -> AsyncIterator[tuple[Policy, MeasuredStream]]:
+        """Admit a stream, tell the client what it gets, and end it with the right status."""
         try:
             self._admission.admit(context)
             policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
             stream = current_stream()
             stream.book.policy = policy
-            paused = policy is Policy.PAUSE
-            source_id = uuid.uuid4().hex if paused else self._feed.source_id
+            source_id = uuid.uuid4().hex if policy is Policy.PAUSE else self._feed.source_id
             await context.send_initial_metadata(((SOURCE_KEY, source_id), (POLICY_KEY, policy.value)))
-            async with aclosing(self._paused() if paused else self._live(policy, stream)) as updates:
-                async for update in updates:
-                    yield update
+            yield policy, stream
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
         except (PolicyRefusedError, StreamRefusedError) as refused:
             await context.abort(refused.code, refused.details)
@@ -107,6 +130,26 @@ class StockService(StockServiceServicer):
         async for _ in self._pace.beats():
             for source in sources:
                 yield source.next()
+
+    async def _paused_batches(self, limit: BatchLimit) -> AsyncGenerator[Batch]:
+        """Yield what is due when a batch can go: while a write is blocked, nothing is made."""
+        sources, pace, gathering = self._new_sources(), self._pace, Gathering(limit)
+        await pace.initial_delay()
+        async for beats in pace.beats(max(1, limit.most_messages // len(sources))):
+            for _ in range(beats):
+                for source in sources:
+                    before = gathering.add(ENTRIES.entry(source.next().SerializeToString()))
+                    if before is not None:
+                        yield before
+                    if gathering.full:
+                        yield gathering.take()
+            if len(gathering) and not pace.goes_on:
+                yield gathering.take()
+
+    async def _live_batches(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[Batch]:
+        async with aclosing(self._live(policy, stream)) as updates:
+            async for update in updates:
+                yield Batch(1, ENTRIES.entry(update.serialized(StockUpdate.SerializeToString)))
 
     async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:
         await self._pace.initial_delay()

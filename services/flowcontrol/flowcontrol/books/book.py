@@ -71,7 +71,10 @@ class Stopwatch:
 
 @dataclass(slots=True, eq=False)
 class Book:
-    """What one stream has carried: messages, and bytes on the wire (the 5-byte gRPC prefix included)."""
+    """What one stream has carried: messages, and bytes on the wire (the 5-byte gRPC prefix included).
+
+    A batch counts as the messages that it holds, so that figures of streams with and without batches go together.
+    """
 
     method: str
     identity: Identity
@@ -79,16 +82,19 @@ class Book:
     """Label of the client; differs from the declared name where too many are declared."""
     opened_at: float
     messages: int = 0
+    batches: int = 0
+    """In how many gRPC messages these went: as many, or fewer where some held several."""
     wire_bytes: int = 0
     unsized: int = 0
     """Messages whose bytes on the wire are not known; where there are any, `wire_bytes` is no figure of the stream."""
     is_open: bool = True
 
-    def add(self, wire_bytes: int | None) -> None:
-        """Count one message of so many bytes on the wire; None: not known."""
-        self.messages += 1
+    def add(self, wire_bytes: int | None, count: int = 1) -> None:
+        """Count one gRPC message, of so many messages and bytes on the wire; None: not known."""
+        self.messages += count
+        self.batches += 1
         if wire_bytes is None:
-            self.unsized += 1
+            self.unsized += count
         else:
             self.wire_bytes += wire_bytes
 
@@ -107,7 +113,12 @@ class Book:
 
     def tally(self, now: float) -> Tally:
         """Return all counts as they stand."""
-        return {"messages": self.messages, "bytes": self.wire_bytes, "unsized": self.unsized}
+        return {
+            "messages": self.messages,
+            "batches": self.batches,
+            "bytes": self.wire_bytes,
+            "unsized": self.unsized,
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -128,7 +139,8 @@ class SendBook(Book):
     buffer: Sized | None = None
     """What holds messages that wait for their turn to be written; None where the sender makes one only then."""
     in_write: int = 0
-    """Messages handed to the transport and not yet accepted: 0 or 1, more where writes were given up in the middle."""
+    """Messages handed to the transport and not yet accepted: those of one write, or more where writes were given up in
+    the middle."""
     compressed: bool = False
     """Messages may be compressed, so that their bytes on the wire are not known."""
     writing: Stopwatch = field(default_factory=lambda: Stopwatch(BLOCKED_AFTER_SECONDS))

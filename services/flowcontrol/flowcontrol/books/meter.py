@@ -20,7 +20,7 @@ class SendMeter:
     it counts as sent once a later one is accepted, or once the stream ends with a status, which comes behind it.
     """
 
-    __slots__ = ("_clock", "_handed_over", "_ledger", "_overlapping", "_under_way", "_waiter", "book", "size")
+    __slots__ = ("_clock", "_count", "_handed_over", "_ledger", "_overlapping", "_under_way", "_waiter", "book", "size")
 
     def __init__(self, book: SendBook, ledger: Ledger[SendBook]) -> None:
         self.book = book
@@ -30,21 +30,24 @@ class SendMeter:
         self._clock = ledger.clock
         self._under_way = 0
         self._overlapping = False
-        self._handed_over: list[int] = []
+        self._count = 1
+        self._handed_over: list[tuple[int, int]] = []
+        """Size and count of each."""
         self._waiter: asyncio.Future[None] | None = None
 
     # the next two run for every message, so they call as little as they can
 
-    def begin(self, size: int | None = None) -> None:
-        """Note that a write begins; `size` is the message's, where no serializer will tell it."""
+    def begin(self, size: int | None = None, count: int = 1) -> None:
+        """Note that a write begins, of so many messages; `size` is its own, where no serializer will tell it."""
         try:
             book = self.book
             if not book.is_open:
                 return
             self.size = size
+            self._count = count
             if book.buffer is None:
-                book.produced += 1
-            book.in_write += 1
+                book.produced += count
+            book.in_write += count
             if self._under_way:
                 self._under_way += 1
                 self._overlapping = True
@@ -54,18 +57,19 @@ class SendMeter:
         except Exception:
             self._ledger.faults.note("a write begins")
 
-    def accepted(self) -> None:
-        """Note that the transport has accepted the message, and with it all that were handed over before."""
+    def accepted(self, count: int = 1) -> None:
+        """Note that the transport has accepted the write, and with it all that were handed over before."""
         try:
             book, size = self.book, self.size
             if not book.is_open:
                 return
             if self._handed_over:
                 self._count_handed_over()
-            book.in_write -= 1
-            book.messages += 1
+            book.in_write -= count
+            book.messages += count
+            book.batches += 1
             if size is None or book.compressed or self._overlapping:
-                book.unsized += 1
+                book.unsized += count
             else:
                 book.wire_bytes += size + GRPC_PREFIX_BYTES
             if self._under_way == 1 and self._waiter is None:
@@ -78,38 +82,38 @@ class SendMeter:
         except Exception:
             self._ledger.faults.note("a write is accepted")
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, count: int = 1) -> None:
         """Note that a write has ended with an exception."""
         try:
             if not self.book.is_open:
                 return
             # an error of grpc's own says that the message has not gone out
             if self.size is None or self._overlapping or isinstance(error, grpc.aio.BaseError):
-                self.lost()
+                self.lost(count)
             else:
                 self._under_way -= 1
-                self._handed_over.append(self.size)
+                self._handed_over.append((self.size, count))
                 self._end_write()
         except Exception:
             self._ledger.faults.note("a write fails")
 
-    def lost(self) -> None:
-        """Note that a write has ended, and its message with it."""
+    def lost(self, count: int = 1) -> None:
+        """Note that a write has ended, and its messages with it."""
         try:
             if not self.book.is_open:
                 return
             self._under_way -= 1
-            self.book.in_write -= 1
-            self.book.dropped += 1
+            self.book.in_write -= count
+            self.book.dropped += count
             self._end_write()
         except Exception:
             self._ledger.faults.note("a message is lost")
 
-    def drop(self) -> None:
-        """Count a message that was made and will not be written."""
+    def drop(self, count: int = 1) -> None:
+        """Count messages that were made and will not be written."""
         if self.book.buffer is None:
-            self.book.produced += 1
-        self.book.dropped += 1
+            self.book.produced += count
+        self.book.dropped += count
 
     def rest(self) -> None:
         """Note that nobody waits for the write under way any more."""
@@ -122,7 +126,7 @@ class SendMeter:
         """Close the book; `arrives` tells that what the transport has comes to the client."""
         try:
             if self._under_way and self.size is not None:
-                self._handed_over.append(self.size)
+                self._handed_over.append((self.size, self._count))
             if arrives:
                 self._count_handed_over()
             self._ledger.close(self.book)
@@ -147,9 +151,9 @@ class SendMeter:
         await self._waiter
 
     def _count_handed_over(self) -> None:
-        for size in self._handed_over:
-            self.book.in_write -= 1
-            self.book.add(None if self.book.compressed else wire_bytes(size))
+        for size, count in self._handed_over:
+            self.book.in_write -= count
+            self.book.add(None if self.book.compressed else wire_bytes(size), count)
         self._handed_over.clear()
 
     def _end_write(self) -> None:
@@ -166,17 +170,18 @@ class SendMeter:
 class ReceiveMeter:
     """Measures the reads of one stream. Never raises.
 
-    `size_of` returns a message's serialised size in bytes; None where it is not known. What is read after the end of
-    the call counts where the stream `goes_on` without it.
+    `size_of` returns a message's serialised size in bytes, None where it is not known; `count_of`, how many messages
+    it holds. What is read after the end of the call counts where the stream `goes_on` without it.
     """
 
-    __slots__ = ("_call_has_ended", "_clock", "_goes_on", "_ledger", "_size_of", "book")
+    __slots__ = ("_call_has_ended", "_clock", "_count_of", "_goes_on", "_ledger", "_size_of", "book")
 
     def __init__(
         self,
         book: ReceiveBook,
         ledger: Ledger[ReceiveBook],
         size_of: Callable[[Any], int | None],
+        count_of: Callable[[Any], int] | None = None,
         *,
         goes_on: bool = True,
     ) -> None:
@@ -185,6 +190,7 @@ class ReceiveMeter:
         self._clock = ledger.clock
         self._size_of = size_of
         self._goes_on = goes_on
+        self._count_of = count_of
         self._call_has_ended = False
 
     def begin(self) -> None:
@@ -208,15 +214,18 @@ class ReceiveMeter:
                 self.book = self._ledger.go_on(self.book)
             book = self.book
             book.processing.start(now)
-            book.messages += 1
-            size = None
+            size, count = None, 1
             try:
                 if message is not None:  # as grpc hands on what it could not deserialise
                     size = self._size_of(message)
+                    if self._count_of is not None:
+                        count = self._count_of(message)
             except Exception:
                 self._ledger.faults.note("the size of a message")
+            book.messages += count
+            book.batches += 1
             if size is None:
-                book.unsized += 1
+                book.unsized += count
             else:
                 book.wire_bytes += size + GRPC_PREFIX_BYTES
         except Exception:

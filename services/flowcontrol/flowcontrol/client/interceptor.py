@@ -31,7 +31,8 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
     Open the channel with its `interceptors`; alone it sees only the calls of one request. `client` is the name to go
     by: see `is_client_name`; raises ValueError. `window` is what the channel was opened with, `server_window` what the
     server was made with, if that is known. `size_of` returns a message's serialised size in bytes, or None where it
-    cannot tell; by default that of a protobuf message is known, and no other. `compression` is what the channel was
+    cannot tell; by default that of a protobuf message is known, and no other. `count_of` returns how many messages one
+    holds that may be a batch; by default each is one. `compression` is what the channel was
     opened with, for an interceptor cannot see that. `on_consumer` is told when a server that is uploaded to becomes
     held back, stops, or recovers; `thresholds` say when that is.
 
@@ -49,6 +50,7 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         uploads: Ledger[SendBook] | None = None,
         registry: CollectorRegistry | None = None,
         size_of: Callable[[Any], int | None] | None = None,
+        count_of: Callable[[Any], int] | None = None,
         server_window: Window | None = None,
         compression: grpc.Compression | None = None,
         on_consumer: Callable[[ConsumerEvent], None] | None = None,
@@ -60,6 +62,7 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         self._window = window
         self._server_window = server_window
         self._size_of = protobuf_size if size_of is None else size_of
+        self._count_of = count_of
         self._compressed = compresses(compression)
         self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_RECEIVED_METRICS)
         self.uploads = ledger_of(registry, uploads, SendBook, CLIENT_SENT_METRICS)
@@ -130,7 +133,7 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         except Exception:
             return call  # another interceptor has answered it, and there is none
         try:
-            meter = ReceiveMeter(self.ledger.open(method, identity), self.ledger, self._size_of)
+            meter = ReceiveMeter(self.ledger.open(method, identity), self.ledger, self._size_of, self._count_of)
         except Exception:
             self.ledger.faults.note("a stream begins")
             return call

@@ -28,7 +28,16 @@ def _sent(end: str, streams: str, upload: str) -> Iterator[DeclaredMetric[SendBo
     """Yield what an end exports of the streams that it sends; `streams` is what help texts call them."""
     name, reader = f"flowcontrol_{end}_", OTHER_END[end]
     yield AccountMetric(
-        f"{name}sent_messages_total", "counter", "Messages that the transport has accepted.", total("messages")
+        f"{name}sent_messages_total",
+        "counter",
+        "Messages that the transport has accepted; a batch counts as those that it holds.",
+        total("messages"),
+    )
+    yield AccountMetric(
+        f"{name}sent_batches_total",
+        "counter",
+        "gRPC messages in which these were sent; fewer where some hold several.",
+        total("batches"),
     )
     yield AccountMetric(
         f"{name}sent_bytes_total",
@@ -119,7 +128,16 @@ def _received(end: str, streams: str, upload: str) -> Iterator[DeclaredMetric[Re
     """Yield what an end exports of the streams that it receives; `streams` is what help texts call them."""
     name, reader = f"flowcontrol_{end}_", {"client": "application", "server": "handler"}[end]
     yield AccountMetric(
-        f"{name}received_messages_total", "counter", f"Messages that the {reader} has read.", total("messages")
+        f"{name}received_messages_total",
+        "counter",
+        f"Messages that the {reader} has read; a batch counts as those that it holds.",
+        total("messages"),
+    )
+    yield AccountMetric(
+        f"{name}received_batches_total",
+        "counter",
+        "gRPC messages in which these have come; fewer where some hold several.",
+        total("batches"),
     )
     yield AccountMetric(
         f"{name}received_bytes_total",

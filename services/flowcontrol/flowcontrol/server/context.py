@@ -10,7 +10,7 @@ import grpc
 from flowcontrol.books.meter import ReceiveMeter
 from flowcontrol.books.reads import measured_read
 from flowcontrol.compression import compresses
-from flowcontrol.server.serializer import raw_size
+from flowcontrol.server.serializer import count_of, raw_size
 from flowcontrol.server.stream import MeasuredStream
 
 
@@ -70,14 +70,14 @@ class MeasuredContext(_Context):
 
     async def write(self, message: Any) -> None:
         """Send a message; returns once the transport has accepted it, which flow control may delay without end."""
-        meter = self._flowcontrol_stream.meter
-        meter.begin(raw_size(message) if self._flowcontrol_raw else None)
+        meter, count = self._flowcontrol_stream.meter, count_of(message)
+        meter.begin(raw_size(message) if self._flowcontrol_raw else None, count)
         try:
             await self._flowcontrol_context.write(message)
         except BaseException as error:
-            meter.failed(error)
+            meter.failed(error, count)
             raise
-        meter.accepted()
+        meter.accepted(count)
 
     async def send_initial_metadata(self, metadata: Any) -> None:
         """Send initial metadata before the first message."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from flowcontrol.books.meter import ReceiveMeter
 from flowcontrol.server.context import MeasuredContext, ReadContext
 from flowcontrol.server.requests import MeasuredRequests
-from flowcontrol.server.serializer import raw_size
+from flowcontrol.server.serializer import count_of, raw_size
 from flowcontrol.server.stream import MeasuredStream
 
 Begin: TypeAlias = Callable[[Any], MeasuredStream]
@@ -87,25 +87,26 @@ def _generator(behaviour: Any, begin: Begin, raw: bool) -> Any:
                 except StopAsyncIteration:
                     await stream.end_if_cut()
                     return
+                count = count_of(message)
                 if stream.is_cut:
-                    meter.drop()
+                    meter.drop(count)
                     await stream.closed()
                     await stream.end_if_cut()
                     return
-                meter.begin(raw_size(message) if raw else None)
+                meter.begin(raw_size(message) if raw else None, count)
                 stream.runner = None
                 try:
                     sent = yield message
                 except GeneratorExit as closed:
-                    meter.failed(closed)
+                    meter.failed(closed, count)
                     await stream.closed()
                     raise
                 except BaseException as thrown:
-                    meter.failed(thrown)
+                    meter.failed(thrown, count)
                     stream.runner = current_task(loop)
                     step = generator.athrow(thrown)
                 else:
-                    meter.accepted()
+                    meter.accepted(count)
                     stream.runner = current_task(loop)
                     if stream.is_cut:
                         await stream.closed()

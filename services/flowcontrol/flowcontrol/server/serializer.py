@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowcontrol.books.meter import SendMeter
+from flowcontrol.gather import Batch
 
 Serializer = Callable[[Any], bytes]
 
@@ -61,7 +62,11 @@ class Sizing:
         """Return a serializer that does what `serialize` does, and tells the size."""
 
         def sizing(message: Any) -> bytes:
-            data = message.serialized(serialize) if type(message) is SharedMessage else serialize(message)
+            kind = type(message)
+            if kind is Batch:
+                data: bytes = message.data
+            else:
+                data = message.serialized(serialize) if kind is SharedMessage else serialize(message)
             meter = self._only
             if meter is not None and type(data) is bytes:
                 meter.size = len(data)
@@ -71,6 +76,11 @@ class Sizing:
 
     def _choose(self) -> None:
         self._only = self._meters[0] if len(self._meters) == 1 else None
+
+
+def count_of(message: Any) -> int:
+    """Return how many messages one stands for."""
+    return message.count if isinstance(message, Batch) else 1
 
 
 def raw_size(message: Any) -> int | None:

@@ -38,12 +38,14 @@ class FlowControlClientInterceptor(grpc.UnaryStreamClientInterceptor, grpc.Strea
         ledger: Ledger[ReceiveBook] | None = None,
         registry: CollectorRegistry | None = None,
         size_of: Callable[[Any], int | None] | None = None,
+        count_of: Callable[[Any], int] | None = None,
     ) -> None:
         if not is_client_name(client):
             raise ValueError(f"a client's name is 1 to 63 letters, digits, '.', '_' or '-'; got {client!r}")
         self._client = client
         self._window = window
         self._size_of = protobuf_size if size_of is None else size_of
+        self._count_of = count_of
         self.ledger = ledger_of(registry, ledger, ReceiveBook, CLIENT_RECEIVED_METRICS)
 
     @property
@@ -73,7 +75,8 @@ class FlowControlClientInterceptor(grpc.UnaryStreamClientInterceptor, grpc.Strea
             self.ledger.faults.note("a client declares itself")
         call = continuation(details, request)
         try:
-            meter = LockedReceiveMeter(self.ledger.open(method, identity), self.ledger, self._size_of)
+            book = self.ledger.open(method, identity)
+            meter = LockedReceiveMeter(book, self.ledger, self._size_of, self._count_of)
         except Exception:
             self.ledger.faults.note("a stream begins")
             return call

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from flowcontrol.compression import compresses
-from flowcontrol.server.serializer import raw_size
+from flowcontrol.server.serializer import count_of, raw_size
 from flowcontrol.sync.proxy import Proxy
 from flowcontrol.sync.stream import MeasuredStream
 
@@ -73,9 +73,10 @@ class MeasuredMessages(Proxy):
         try:
             stream.end_if_cut()
             message = step(*arguments)
-            # grpc takes None for the end
-            if message is not None and not stream.begin_write(raw_size(message) if self._flowcontrol_raw else None):
-                stream.end_if_cut()
+            if message is not None:  # which grpc takes for the end
+                size = raw_size(message) if self._flowcontrol_raw else None
+                if not stream.begin_write(size, count_of(message)):
+                    stream.end_if_cut()
         except BaseException:
             stream.end()
             raise

@@ -25,20 +25,20 @@ class LockedSendMeter(SendMeter):
         book.writing.ignore_below_seconds = BLOCKED_AFTER_SECONDS
         self._lock = threading.Lock()
 
-    def begin(self, size: int | None = None) -> None:
+    def begin(self, size: int | None = None, count: int = 1) -> None:
         """Note that a write begins."""
         with self._lock:
-            super().begin(size)
+            super().begin(size, count)
 
-    def accepted(self) -> None:
-        """Note that the transport has accepted the message."""
+    def accepted(self, count: int = 1) -> None:
+        """Note that the transport has accepted the write."""
         with self._lock:
-            super().accepted()
+            super().accepted(count)
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, count: int = 1) -> None:
         """Note that a write has ended otherwise."""
         with self._lock:
-            super().failed(error)
+            super().failed(error, count)
 
     def close(self, arrives: bool) -> None:
         """Close the book."""
@@ -56,8 +56,14 @@ class LockedReceiveMeter(ReceiveMeter):
 
     __slots__ = ("_lock",)
 
-    def __init__(self, book: ReceiveBook, ledger: Ledger[ReceiveBook], size_of: Callable[[Any], int | None]) -> None:
-        super().__init__(book, ledger, size_of)
+    def __init__(
+        self,
+        book: ReceiveBook,
+        ledger: Ledger[ReceiveBook],
+        size_of: Callable[[Any], int | None],
+        count_of: Callable[[Any], int] | None = None,
+    ) -> None:
+        super().__init__(book, ledger, size_of, count_of)
         self._lock = threading.Lock()
 
     def received(self, message: Any) -> None:

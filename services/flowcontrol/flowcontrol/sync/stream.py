@@ -21,7 +21,17 @@ _current: ContextVar[ref[MeasuredStream]] = ContextVar("flowcontrol-sync-stream"
 class MeasuredStream:
     """The stream that a synchronous handler answers; the handler gets it by `current_stream`."""
 
-    __slots__ = ("__weakref__", "_context", "_ended", "_lock", "_status", "_trailing_metadata", "meter", "on_end")
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_ended",
+        "_in_write",
+        "_lock",
+        "_status",
+        "_trailing_metadata",
+        "meter",
+        "on_end",
+    )
 
     def __init__(self, context: Any, meter: LockedSendMeter) -> None:
         _current.set(ref(self))
@@ -33,6 +43,7 @@ class MeasuredStream:
         self._status: tuple[grpc.StatusCode, str] | None = None
         self._trailing_metadata: TrailingMetadata = ()
         self._ended = False
+        self._in_write = 1
 
     @property
     def book(self) -> SendBook:
@@ -67,21 +78,22 @@ class MeasuredStream:
                 self._context.set_trailing_metadata(self._trailing_metadata)
             self._context.abort(*self._status)
 
-    def begin_write(self, size: int | None) -> bool:
-        """Note that a message is handed to grpc; False: the stream has been cut, so it is not to be."""
+    def begin_write(self, size: int | None, count: int) -> bool:
+        """Note that so many messages are handed to grpc; False: the stream has been cut, so they are not to be."""
         with self._lock:
             if self._status is None:
-                self.meter.begin(size)
+                self._in_write = count
+                self.meter.begin(size, count)
                 return True
-        self.meter.drop()
+        self.meter.drop(count)
         return False
 
     def end_write(self) -> None:
         """Note that grpc has returned from a write: the transport has the message, unless the stream was cut in it."""
         if self._status is None:
-            self.meter.accepted()
+            self.meter.accepted(self._in_write)
         else:
-            self.meter.failed(grpc.RpcError())
+            self.meter.failed(grpc.RpcError(), self._in_write)
 
     def end(self) -> None:
         """Take in that the handler has ended: there is nothing to be cut any more."""
