@@ -53,6 +53,8 @@ class MeasuredMessages(Proxy):
         object.__setattr__(self, "_flowcontrol_raw", raw)
 
     def __iter__(self) -> Iterator[Any]:
+        # grpc takes nothing but an iterator, a neighbour who iterates also a list
+        object.__setattr__(self, "_flowcontrol_original", iter(self._flowcontrol_original))
         return self
 
     def __next__(self) -> Any:

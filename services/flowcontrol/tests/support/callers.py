@@ -50,7 +50,7 @@ class Caller:
         except asyncio.CancelledError:
             self.note("raised", "CancelledError")
         except grpc.aio.AioRpcError as error:
-            self.note("raised", (error.code(), _said(error.details()), list(error.trailing_metadata() or ())))
+            self.note("raised", (error.code(), said(error.details()), list(error.trailing_metadata() or ())))
         except Exception as error:
             self.note("raised", type(error).__name__)
         await self._look_back(call, callback)
@@ -170,7 +170,7 @@ class Caller:
         for method in ("code", "details", "initial_metadata", "trailing_metadata"):
             try:
                 value = await asyncio.wait_for(getattr(call, method)(), 5)
-                self.note(method, list(value) if "metadata" in method and value is not None else _said(value))
+                self.note(method, list(value) if "metadata" in method and value is not None else said(value))
             except Exception as error:
                 self.note(method, type(error).__name__)
         try:
@@ -185,6 +185,6 @@ class Caller:
         return f"{type(message).__name__} {size}"
 
 
-def _said(details: Any) -> Any:
+def said(details: Any) -> Any:
     """Return the details without what grpc says of a deadline in one of two ways, as it happens."""
     return "Deadline Exceeded" if details == "Stream removed (Deadline Exceeded)" else details
