@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from stockservice.stock_pb2_grpc import StockServiceStub
 
 from processes import Services, clean_environment, free_port
 from raw_http2 import request, sent
-from waiting import until
+from waiting import until, until_blocking
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -105,6 +106,39 @@ def test_both_end_cleanly_on_a_signal(services: Services, number: signal.Signals
     assert server.stop(number) == 0
     assert server.event("server.drain.complete")
     assert (server.errors(), client.errors()) == ("", "")
+
+
+NEVER_ENDS = """
+import asyncio
+import stock_server.main
+from stock_server.service import StockService
+
+async def hang(self, request, context):
+    await context.send_initial_metadata(())
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+StockService.GetUpdates = hang
+stock_server.main.HANDLERS_WITHIN_SECONDS = 0.5
+stock_server.main.main()
+"""
+
+
+def test_a_handler_that_never_ends_does_not_hold_up_the_drain_for_ever(tmp_path):
+    ports = ["--host", "127.0.0.1", "--grpc-port", "0", "--metrics-port", "0", "--log-format", "json"]
+    command = [sys.executable, "-c", NEVER_ENDS, *ports, "--grace-seconds", "0"]
+    log = tmp_path / "log.jsonl"
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, env=clean_environment()) as process:
+        started = until_blocking(log.read_text, lambda text: text.endswith("\n"), what="its first line")
+        with grpc.insecure_channel(f"127.0.0.1:{json.loads(started)['grpc_port']}") as channel:
+            call = StockServiceStub(channel).GetUpdates(EmptyRequest())
+            call.initial_metadata()  # the handler runs
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 1
+    assert json.loads(log.read_text().splitlines()[-1])["event"] == "server.drain.unfinished"
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

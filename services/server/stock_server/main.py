@@ -8,7 +8,7 @@ import structlog
 
 from flowcontrol import FlowControlServerInterceptor, Thresholds
 from servicekit.descriptors import raise_descriptor_limit
-from servicekit.lifetime import stop_on_signals
+from servicekit.lifetime import leave, stop_on_signals
 from servicekit.logs import configure_logging
 from servicekit.metrics_port import new_registry, serve_metrics
 from servicekit.metrics_tls import metrics_context
@@ -29,6 +29,9 @@ from stock_server.slow_consumer import report
 from stock_server.source import StockSource
 
 log = structlog.get_logger()
+
+HANDLERS_WITHIN_SECONDS = 5.0
+"""How long handlers may take to end once their streams have: it is some turns of the loop, unless one hangs."""
 
 
 def main() -> None:
@@ -97,7 +100,12 @@ async def serve(settings: ServerSettings) -> None:
     await asyncio.sleep(settings.drain_delay_seconds)
     pace.stop()
     await server.stop(settings.grace_seconds)
-    await interceptor.handlers_ended()
+    try:
+        async with asyncio.timeout(HANDLERS_WITHIN_SECONDS):
+            await interceptor.handlers_ended()
+    except TimeoutError:
+        log.error("server.drain.unfinished", within_seconds=HANDLERS_WITHIN_SECONDS)  # noqa: TRY400 - there is no more
+        leave(1)
     log.info("server.drain.complete")
     if server.lost:
         raise SystemExit(1)

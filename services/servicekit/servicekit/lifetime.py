@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import signal
+from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -22,3 +25,9 @@ def stop_on_signals() -> asyncio.Event:
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     return stop
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now, its log written, whatever still hangs in its event loop."""
+    atexit._run_exitfuncs()  # the log's own is among them; asyncio.run would first wait for all tasks
+    os._exit(status)
