@@ -10,7 +10,7 @@ TESTS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age
+.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age chaos
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ snapshot: $(VENV)/ready ## Save the home dashboard and its panels as PNG; LAB_SN
 
 bench-isolation: $(VENV)/ready ## Measure a fast client beside up to 1,000 stalled ones, and what these cost the server
 	@$(BIN)/lab bench-isolation
+
+chaos: $(VENV)/ready ## Play all faults, in half an hour: kills, dead links, floods, bad input; ROWS="server-kill link-down" QUICK=1
+	@$(BIN)/lab chaos $(ROWS) $(if $(QUICK),--quick)
 
 window-age: $(VENV)/ready ## Draw how old a slow client's data is with windows of 16 KiB to 1 MiB
 	@$(BIN)/lab window-age

@@ -29,15 +29,17 @@ MAY_IMPORT = {
     "lab": {"stock_server", "stock_client", "servicekit", "flowcontrol", "stockservice"},
 }
 
-SHARED = {"lab.console", "lab.slow_reader", "lab.verdict"}
+SHARED = {"lab.console", "lab.machine", "lab.slow_reader", "lab.verdict"}
 ROOMS_MAY_IMPORT = {
     "lab.main": set(),  # it imports a command when that is called
     "lab.console": set(),
+    "lab.machine": set(),
     "lab.slow_reader": set(),
     "lab.verdict": set(),
     "lab.processes": SHARED,
     "lab.demo": SHARED | {"lab.processes"},
     "lab.predict": SHARED | {"lab.processes"},
+    "lab.chaos": SHARED | {"lab.processes"},
     "lab.bench": SHARED | {"lab.processes"},
     "lab.stack": SHARED,
     "lab.certs": SHARED,

@@ -17,10 +17,10 @@ from rich.console import Console
 from flowcontrol import DEFAULT_WINDOW_BYTES, Window
 from lab.bench.idle_cost import Case, IdleCost, measure_costs
 from lab.bench.isolation import Flood, Isolation, Setup, measure_flood, measure_series
-from lab.bench.machine import allow_open_files, machine
 from lab.bench.tables import cost_table, filling_table, isolation_table, throughput_table
 from lab.bench.throughput import Throughput, measure_throughput
 from lab.console import Bar, new_console
+from lab.machine import allow_open_files, machine
 from lab.processes.services import ServiceFailedError, run_server
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings

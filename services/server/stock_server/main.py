@@ -104,7 +104,7 @@ async def serve(settings: ServerSettings) -> None:
         async with asyncio.timeout(HANDLERS_WITHIN_SECONDS):
             await interceptor.handlers_ended()
     except TimeoutError:
-        log.error("server.drain.unfinished", within_seconds=HANDLERS_WITHIN_SECONDS)  # noqa: TRY400 - there is no more
+        log.error("server.drain.unfinished", within_seconds=HANDLERS_WITHIN_SECONDS)
         leave(1)
     log.info("server.drain.complete")
     if server.lost:

@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on: what its figures belong to, and how many files a process may open."""
+"""The machine that something is measured on: what its figures belong to, and how many files a process may open."""
 
 from __future__ import annotations
 

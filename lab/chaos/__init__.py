@@ -1,0 +1,1 @@
+"""Faults, one by one: real processes, and the figure that each must hold."""

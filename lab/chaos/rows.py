@@ -1,0 +1,27 @@
+"""The table of faults: what is done, and the module that does it and says what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from lab.chaos.faults import client_killed, server_killed
+from lab.chaos.scene import Scene
+from lab.verdict import Claim
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault, and what plays it."""
+
+    name: str
+    fault: str
+    play: Callable[[Scene], Awaitable[list[Claim]]]
+    within_seconds: float = 600.0
+    """It fails that takes longer."""
+
+
+ROWS = (
+    Row("server-kill", "server killed 20 times at random under 10 clients", server_killed.run),
+    Row("client-kill", "clients killed while stalled, 100 of them", client_killed.run),
+)
