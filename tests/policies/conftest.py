@@ -167,6 +167,8 @@ class Switch:
     def __init__(self) -> None:
         self.stalled = False
 
+    takes_no_time = False
+
     def at(self, elapsed_seconds: float) -> tuple[Phase, float]:
         return Phase("switch", None if self.stalled else lambda: 0.0), 0.01
 
@@ -216,7 +218,7 @@ class Client:
             name, self._settings.window, registry=self.registry, count_of=count_in
         )
         self._reading: asyncio.Task[None] | None = None
-        self.reader = RecordingReader(self._switch, self.metrics, policy=policy, batches=batches, log_updates=False)
+        self.reader = RecordingReader(self._switch, self.metrics, policy=policy, batches=batches)
         self.reader.ends = []
 
     def start(self) -> None:

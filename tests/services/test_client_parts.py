@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -144,10 +145,11 @@ def test_when_an_update_was_made(timestamp, seconds):
 def test_an_update_counts_once_its_processing_is_done():
     registry = CollectorRegistry()
     metrics = ClientMetrics(registry, "tester", Presence(60))
-    metrics.begin(StockUpdate(timestamp="2020-01-01T00:00:00Z"))
+    update = StockUpdate(timestamp="2020-01-01T00:00:00Z")
+    metrics.begin(update)
     assert registry.get_sample_value("stock_updates_received_total") == 0
     assert registry.get_sample_value("stock_client_working_age_seconds", {"client": "tester"}) > 1e8
-    assert metrics.complete() > 1e8
+    assert metrics.complete(update, time.time()) > 1e8
     assert registry.get_sample_value("stock_updates_received_total") == 1
     assert registry.get_sample_value("stock_client_working_age_seconds", {"client": "tester"}) == 0
     assert registry.get_sample_value("stock_client_update_age_seconds_count", {"client": "tester"}) == 1

@@ -81,7 +81,7 @@ async def waits_of(address: str, count: int, **settings: float) -> list[float]:
     read = ClientSettings(server_address=address, name="brief", _cli_parse_args=False, **settings)
     registry = CollectorRegistry()
     metrics = ClientMetrics(registry, read.name, Presence(60))
-    reader = StreamReader(read.schedule, metrics, log_updates=False)
+    reader = StreamReader(read.schedule, metrics)
     interceptor = FlowControlClientInterceptor(read.name, read.window, registry=registry)
     with capture_logs() as events:
         reading = asyncio.create_task(read_for_ever(read, interceptor, reader, metrics))

@@ -55,7 +55,7 @@ async def reading(service: StockServiceServicer, registry: CollectorRegistry) ->
     await server.start()
     settings = ClientSettings(server_address=f"127.0.0.1:{port}", backoff_initial_seconds=0.01, _cli_parse_args=False)
     metrics = ClientMetrics(registry, "tester", Presence(60))
-    reader = StreamReader(settings.schedule, metrics, log_updates=False)
+    reader = StreamReader(settings.schedule, metrics)
     interceptor = FlowControlClientInterceptor("tester", settings.window)
     task = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics))
     try:

@@ -20,6 +20,7 @@ from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader, count_in
+from stock_client.update_log import UpdateLog
 
 log = structlog.get_logger()
 
@@ -54,12 +55,13 @@ async def run(settings: ClientSettings) -> None:
     except OSError as error:
         exit_for_address(ClientSettings, "metrics_host", "metrics_port", error)
 
+    update_log = UpdateLog(settings.log_updates_per_second) if settings.log_updates else None
     reader = StreamReader(
         settings.schedule,
         metrics,
         policy=settings.policy,
         batches=settings.batches,
-        log_updates=settings.log_updates,
+        update_log=update_log,
         max_tickers=settings.max_tickers,
     )
     reading = asyncio.create_task(read_for_ever(settings, interceptor, reader, metrics, tls))
@@ -78,4 +80,6 @@ async def run(settings: ClientSettings) -> None:
         await asyncio.wait((reading,), timeout=0.5)
     if not reading.cancelled():
         reading.result()  # raises what ended it
+    if update_log is not None:
+        update_log.close()
     log.info("client.stop.complete", updates=reader.updates)

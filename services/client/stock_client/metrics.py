@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS
+from stock_client.ages import ProcessedUpdates
 from stock_client.ending import StreamEndedError
 from stock_client.presence import Presence
 from stockservice.stock_pb2 import StockUpdate
-
-AGE_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
 
 
 class ClientMetrics:
@@ -30,7 +29,8 @@ class ClientMetrics:
     ) -> None:
         self.presence = presence
         self._client = client
-        self.processed = Counter("stock_updates_received", "Stock updates received and processed.", registry=registry)
+        self._processed = ProcessedUpdates(client)
+        registry.register(self._processed)
         self._missed = Counter(
             "stock_client_missed_updates", "Updates whose number never came.", ["client"], registry=registry
         )
@@ -62,13 +62,6 @@ class ClientMetrics:
             "stock_client_gap_seconds",
             "Seconds between the last update before a reconnect and the first after it, by the server's clocks.",
             ["client"],
-            registry=registry,
-        ).labels(client)
-        self.age = Histogram(
-            "stock_client_update_age_seconds",
-            "Age of an update when its processing was done, by the clocks of both hosts.",
-            ["client"],
-            buckets=AGE_BUCKETS_SECONDS,
             registry=registry,
         ).labels(client)
         working_age = Gauge(
@@ -107,8 +100,10 @@ class ClientMetrics:
             registry=registry,
         ).labels(client)
         keepalive_time.set(keepalive_time_seconds)
-        self._working_on: float | None = None
+        self._working_on: StockUpdate | None = None
         self._unprocessed = 0
+        self._last_timestamp = ""
+        self._last_made_at: float | None = None
 
     @property
     def missed(self) -> Counter:
@@ -145,20 +140,24 @@ class ClientMetrics:
 
     def begin(self, update: StockUpdate) -> None:
         """Note that the processing of an update begins."""
-        self._working_on = made_at(update)
+        self._working_on = update
 
-    def complete(self) -> float:
-        """Count the update that `begin` named; return its age in seconds."""
-        age = self._working_age_seconds()
-        self.processed.inc()
-        self.age.observe(age)
+    def complete(self, update: StockUpdate, now: float) -> float:
+        """Count an update that has been processed, by Unix time; return its age in seconds."""
+        timestamp = update.timestamp
+        if timestamp != self._last_timestamp:  # of several at once, many were made in the same millisecond
+            self._last_timestamp, self._last_made_at = timestamp, made_at(update)
+        made = self._last_made_at
+        age = 0.0 if made is None or made > now else now - made
+        self._processed.add(age)
         self._working_on = None
         self._unprocessed -= 1
         return age
 
     def _working_age_seconds(self) -> float:
         working_on = self._working_on
-        return 0.0 if working_on is None else max(0.0, time.time() - working_on)
+        made = None if working_on is None else made_at(working_on)
+        return 0.0 if made is None else max(0.0, time.time() - made)
 
 
 def made_at(update: StockUpdate) -> float | None:

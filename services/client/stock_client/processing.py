@@ -37,6 +37,11 @@ class Processing:
         *timed, last = (part.strip() for part in text.split(","))
         return cls(tuple(chain((_timed_phase(part) for part in timed), [_phase(last)])))
 
+    @property
+    def takes_no_time(self) -> bool:
+        """Whether nothing is ever waited for."""
+        return self.phases == (NOTHING,)
+
     def at(self, elapsed_seconds: float) -> tuple[Phase, float]:
         """Return the phase so many seconds after the start, and the seconds that remain of it."""
         ends_at = 0.0
@@ -45,6 +50,9 @@ class Processing:
             if elapsed_seconds < ends_at:
                 break
         return phase, ends_at - elapsed_seconds
+
+
+NOTHING = Phase("none", lambda: 0.0)
 
 
 def _timed_phase(text: str) -> Phase:
@@ -57,8 +65,8 @@ def _timed_phase(text: str) -> Phase:
 
 def _phase(text: str) -> Phase:
     kind, _, argument = text.partition(":")
-    if text == "none":
-        return Phase(text, lambda: 0.0)
+    if text == NOTHING.kind:
+        return NOTHING
     if text == "stopped":
         return Phase(text, None)
     if text == "random":

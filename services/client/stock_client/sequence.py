@@ -25,6 +25,13 @@ class SequenceTracker:
         self._source = source
         return goes_on
 
+    def is_next(self, ticker: str, sequence: int) -> bool:
+        """Note an update that is the next one of its ticker; False: it is not, and has not been noted."""
+        if sequence > 1 and self._last.get(ticker) == sequence - 1:
+            self._last[ticker] = sequence
+            return True
+        return False
+
     def follows(self, ticker: str) -> bool:
         """Tell whether the numbers of a ticker are followed, or would be."""
         return ticker in self._last or (len(self._last) < self._max_tickers and len(ticker) <= LONGEST_TICKER)

@@ -67,6 +67,13 @@ class ClientSettings(ServiceSettings):
         False, description="as in the original program: the same as --processing random"
     )
     log_updates: bool = Field(True, description="log every update that has been processed, at level info")
+    log_updates_per_second: int = Field(
+        1_000,
+        ge=0,
+        le=1_000_000_000,
+        description="updates a second up to which each is logged, 0 to 1000000000; beyond that there is a summary each "
+        "second; 0: always",
+    )
     batches: bool = Field(
         False, description="ask for several updates in a message where several wait; of a server without, single ones"
     )

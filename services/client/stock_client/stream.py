@@ -15,6 +15,7 @@ from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics, made_at
 from stock_client.processing import Processing
 from stock_client.sequence import SequenceTracker
+from stock_client.update_log import UpdateLog
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceStub
 
@@ -50,15 +51,16 @@ class StreamReader:
         *,
         policy: str | None = None,
         batches: bool = False,
-        log_updates: bool = True,
+        update_log: UpdateLog | None = None,
         max_tickers: int = 10_000,
     ) -> None:
         self._wanted = () if policy is None else ((POLICY_KEY, policy),)
         self._batches = batches
         self._drops = False
         self._processing = processing
+        self._at_once = processing.takes_no_time
         self._metrics = metrics
-        self._log_updates = log_updates
+        self._update_log = update_log
         self._sequences = SequenceTracker(max_tickers)
         self._started_at = time.monotonic()
         self._last: StockUpdate | None = None
@@ -98,20 +100,24 @@ class StreamReader:
             self._drops = given.get(POLICY_KEY) in POLICIES_THAT_DROP
             first = True
             while True:
-                await self._wait_while_stopped(ended)
+                if not self._at_once:
+                    await self._wait_while_stopped(ended)
                 message = await call.read()
                 if message is grpc.aio.EOF:
                     raise StreamEndedError(await call.code(), await call.details())
                 if message is None:  # so grpc says that it could not deserialise it
                     raise StreamEndedError(grpc.StatusCode.INTERNAL, "an update that cannot be decoded")
                 updates = updates_in(message)
+                if first and updates:
+                    self._metrics.presence.begin()
+                    self._note_numbering(updates[0])
+                    self._report_gap(updates[0], goes_on)
+                    first = False
                 self._metrics.read(len(updates))
+                if self._at_once:
+                    self._process_at_once(updates)
+                    continue
                 for number, update in enumerate(updates):
-                    if first:
-                        self._metrics.presence.begin()
-                        self._note_numbering(update)
-                        self._report_gap(update, goes_on)
-                        first = False
                     if number:
                         await self._wait_while_stopped(ended)
                     await self._process(update)
@@ -139,16 +145,28 @@ class StreamReader:
         seconds = phase.draw_seconds() if phase.draw_seconds else 0.0
         if seconds > 0:
             await asyncio.sleep(seconds)
-        age = self._metrics.complete()
-        if self._log_updates:
-            log.info(
-                "update.processed",
-                ticker=update.ticker,
-                price=round(update.price, 2),
-                change_percent=round(update.change_percent, 3),
-                sequence=update.sequence,
-                age_seconds=round(age, 3),
-            )
+        age = self._metrics.complete(update, time.time())
+        if self._update_log is not None:
+            self._update_log.note(update, age)
+
+    def _process_at_once(self, updates: Sequence[StockUpdate]) -> None:
+        """Process what takes no time, without a turn of the event loop for each."""
+        metrics, sequences, update_log, now = self._metrics, self._sequences, self._update_log, time.time()
+        age = oldest = 0.0
+        lines = update_log is not None and not update_log.sums_up
+        for update in updates:
+            if not sequences.is_next(update.ticker, update.sequence):
+                self._check_sequence(update)
+            age = metrics.complete(update, now)
+            if age > oldest:
+                oldest = age
+            if lines and update_log is not None:
+                update_log.note(update, age)
+        if updates:
+            self.updates += len(updates)
+            self._last = updates[-1]
+            if update_log is not None and not lines:
+                update_log.note(updates[-1], oldest, len(updates))
 
     def _note_numbering(self, update: StockUpdate) -> None:
         numbered = update.sequence > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+import time
 from functools import lru_cache
 
 from stockservice.stock_pb2 import StockUpdate
@@ -25,20 +25,23 @@ _SHARED_RANDOM = random.Random()  # noqa: S311 - prices, not secrets; one of its
 class StockSource:
     """Makes the updates of one ticker, one after another, numbered from 1."""
 
-    __slots__ = ("_padding", "_price", "_random", "_sequence", "ticker")
+    __slots__ = ("_draw", "_padding", "_price", "_sequence", "ticker")
 
     def __init__(self, ticker: str = DEFAULT_TICKER, padding_bytes: int = 0, seed: int | None = None) -> None:
         self.ticker = ticker
         self._padding = _zeros(padding_bytes)
-        self._random = _SHARED_RANDOM if seed is None else random.Random(seed)  # noqa: S311 - prices, not secrets
+        # `random` alone, for `uniform` and `randrange` are Python that calls it
+        self._draw = (_SHARED_RANDOM if seed is None else random.Random(seed)).random  # noqa: S311 - prices, not secrets
         self._price = OPEN_PRICE
         self._sequence = 0
 
     def next(self) -> StockUpdate:
         """Return the next update, made now."""
-        draw = self._random
+        draw = self._draw
         before = self._price
-        price = max(LOWEST_PRICE, before + draw.uniform(-LARGEST_STEP, LARGEST_STEP))
+        price = before + LARGEST_STEP * (2.0 * draw() - 1.0)
+        if price < LOWEST_PRICE:
+            price = LOWEST_PRICE
         self._price = price
         self._sequence += 1
         return StockUpdate(
@@ -46,12 +49,12 @@ class StockSource:
             price=price,
             change=price - before,
             change_percent=(price - before) / before * 100,
-            volume=draw.randrange(VOLUME_BELOW),
+            volume=int(VOLUME_BELOW * draw()),
             open_price=OPEN_PRICE,
-            high_price=price + draw.uniform(0, SPREAD),
-            low_price=price - draw.uniform(0, SPREAD),
+            high_price=price + SPREAD * draw(),
+            low_price=price - SPREAD * draw(),
             market_cap=int(price * SHARES_OUTSTANDING),
-            timestamp=rfc3339(datetime.now(UTC)),
+            timestamp=rfc3339(int(time.time() * 1000)),
             sequence=self._sequence,
             padding=self._padding,
         )
@@ -62,6 +65,13 @@ def _zeros(count: int) -> bytes:
     return bytes(count)
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC time as RFC 3339 with milliseconds, always of the same length."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+@lru_cache(maxsize=8)  # of updates that are made in the same millisecond all but the first find it here
+def rfc3339(milliseconds: int) -> str:
+    """Return Unix time in milliseconds as RFC 3339, in UTC, always of the same length."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
