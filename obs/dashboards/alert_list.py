@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import dashboard
 
 from dashboards.board import panel_address
 from dashboards.panels import Panel, cell, link, organize, properties, rows
-from dashboards.queries import column
+from dashboards.queries import OURS, column
 from dashboards.roles import GREEN, ORANGE, RED
 
 RULES = Path(__file__).parents[1] / "prometheus" / "rules" / "alerts.yml"
@@ -22,7 +22,7 @@ RUNBOOK_UID = "runbook"
 ABOUT_CHOSEN = 'client=~"$client|"'
 """Matches alerts about the chosen clients, and those that are about no client."""
 
-SINCE = f"1000 * (ALERTS{{{ABOUT_CHOSEN}}} * ignoring (alertstate) group_left () ALERTS_FOR_STATE)"
+SINCE = f"1000 * (ALERTS{{{OURS}, {ABOUT_CHOSEN}}} * ignoring (alertstate) group_left () ALERTS_FOR_STATE)"
 """Since when (Unix time in milliseconds) each alert is pending or fires."""
 
 SPOKEN = {

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import common
 
 from dashboards.board import Row
 from dashboards.panels import Panel, answer, link, named, text_size
-from dashboards.queries import STATE, in_states, instant
+from dashboards.queries import OURS, SERVERS_UP, STATE, in_states, instant
 from dashboards.roles import (
     GREEN,
     GREY,
@@ -31,8 +31,8 @@ NO_CLIENT = State(14, "no client has a stream", GREY)
 NAMES_SHOWN = 4
 """Of each kind; how many more there are is said."""
 
-TARGETS_DOWN = 'up{job=~"server|client"} == 0'
-NO_TARGET = 'absent(up{job="server"})'
+TARGETS_DOWN = f'up{{{OURS}, job=~"server|client"}} == 0'
+NO_TARGET = f"absent({SERVERS_UP})"
 CLIENTS_MISSING = "name:stock_expected_clients:missing == 1"
 WITHOUT_STREAM = in_states(NO_STREAM, series=STATE)
 STATE_NOT_KNOWN = in_states(NOT_KNOWN, series=STATE)
@@ -68,7 +68,7 @@ def all_there() -> Panel:
         .with_target(
             instant(
                 f'({ALL_THERE.code} + 0 * count_values("clients", count({THERE})))'
-                ' * on () group_left (servers) count_values("servers", count(up{job="server"}))'
+                f' * on () group_left (servers) count_values("servers", count({SERVERS_UP}))'
                 f" unless on () ({WRONG})",
                 named("clients {{clients}}, servers {{servers}}"),
                 "G",
@@ -76,7 +76,7 @@ def all_there() -> Panel:
         )
         .with_target(
             instant(
-                f'{NO_CLIENT.code} + 0 * count(up{{job="server"}}) unless on () {THERE} unless on () ({WRONG})',
+                f"{NO_CLIENT.code} + 0 * count({SERVERS_UP}) unless on () {THERE} unless on () ({WRONG})",
                 named("server"),
                 "Z",
             )
@@ -92,7 +92,7 @@ def alerts_firing(where: str, alert_list: str) -> Panel:
     """Count the alerts that fire. Where Prometheus answers and has none, that is a known zero."""
     return (
         answer("Alerts firing", "Fast: 0. Slow: one for each slow client, after 2 minutes. A click shows the list.")
-        .with_target(instant(f"count(ALERTS{{{where}}}) or vector(0)", "alerts"))
+        .with_target(instant(f"count(ALERTS{{{OURS}, {where}}}) or vector(0)", "alerts"))
         .text_mode(common.BigValueTextMode.VALUE)
         .text(text_size(24, 24))
         .thresholds(known((0, GREEN), (1, RED)))

@@ -15,6 +15,11 @@ SCRAPE_INTERVAL = "5s"
 CHOSEN = 'client=~"$client"'
 """Matches the clients that the variable of the dashboard says."""
 
+OURS = 'app="backpressure"'
+"""Matches what is ours among the metrics and alerts that others have too; prometheus.yml and the alerts set it."""
+
+SERVERS_UP = f'up{{{OURS}, job="server"}}'
+
 STATE = "client:flowcontrol_state:code"
 
 
@@ -59,5 +64,5 @@ def counted(counter: str, selector: str = "") -> str:
     """
     series = f"{counter}{{{selector}}}" if selector else counter
     grown = f"increase({series}[$__range])"
-    young = f"({series} and on (job, instance) time() - process_start_time_seconds < $__range_s)"
+    young = f"({series} and on (job, instance) time() - process_start_time_seconds{{{OURS}}} < $__range_s)"
     return f"({young} > {grown} or {grown})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.board import Row
 from dashboards.panels import Panel, lines
-from dashboards.queries import query
+from dashboards.queries import OURS, query
 
 
 def servers() -> Row:
@@ -27,7 +27,7 @@ def cpu() -> Panel:
         "Server: CPU",
         "Share of one core. Fast: little. Slow: less, for a blocked write costs nothing.",
         "percentunit",
-    ).with_target(query('rate(process_cpu_seconds_total{job="server"}[1m])', "{{instance}}"))
+    ).with_target(query(f'rate(process_cpu_seconds_total{{{OURS}, job="server"}}[1m])', "{{instance}}"))
 
 
 def memory() -> Panel:
@@ -38,6 +38,6 @@ def memory() -> Panel:
             "Fast and slow: level, as nothing piles up in the server. It grows with what an autotuned client lets in.",
             "bytes",
         )
-        .with_target(query('process_resident_memory_bytes{job="server"}', "{{instance}}"))
+        .with_target(query(f'process_resident_memory_bytes{{{OURS}, job="server"}}', "{{instance}}"))
         .axis_soft_max(100 * 1024 * 1024)  # else the line is hidden by the upper edge
     )

@@ -43,10 +43,13 @@ def test_a_monitor_scrapes_as_our_own_prometheus_does(kind: str, endpoints: str)
     assert endpoint.keys() == ENDPOINT_FIELDS
     assert endpoint["interval"] == own["global"]["scrape_interval"]
     assert endpoint["scrapeTimeout"] == own["global"]["scrape_timeout"]
-    (job,) = endpoint["relabelings"]
+    job, app = endpoint["relabelings"]
     assert job.keys() == {"targetLabel", "replacement"}
     assert job["targetLabel"] == "job"
     assert job["replacement"] in {each["job_name"] for each in own["scrape_configs"]}
+    for each in own["scrape_configs"]:
+        (label,) = each["relabel_configs"]
+        assert app == {"targetLabel": label["target_label"], "replacement": label["replacement"]}
 
 
 def test_each_workload_is_selected_by_exactly_one_monitor_under_its_own_job() -> None:

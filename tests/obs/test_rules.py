@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from observed import MADE_BY_PROMETHEUS, OBS, RULE_TESTS, RULES, declared_metrics, metric_names, rules
+from observed import MADE_BY_PROMETHEUS, OBS, RULE_TESTS, RULES, declared_metrics, metric_names, queries, rules
 from prometheus_tools import command
 
 ALERTS = rules("alert")
@@ -43,6 +43,20 @@ def test_the_rules_do_what_their_tests_say(tests, promtool):
 def test_rules_read_only_what_is_declared_or_recorded_above_them_or_their_own_past(name, rule):
     above = list(RECORDED)[: list(RECORDED).index(name)] if name in RECORDED else list(RECORDED)
     assert metric_names(rule["expr"]) - declared_metrics() - MADE_BY_PROMETHEUS <= {name, *above}
+
+
+OTHERS_HAVE_TOO = r"(?<![\w:\"])(?:up|ALERTS|process_\w+|tls_\w+)(?![\w:\"])(?:\{[^}]*\})?"
+
+
+def test_what_others_have_too_is_read_of_ours_alone():
+    exprs = [rule["expr"] for rule in (*RECORDED.values(), *ALERTS.values())] + [each.expr for each in queries()]
+    read = [found for expr in exprs for found in re.findall(OTHERS_HAVE_TOO, expr)]
+    assert len(read) > 30
+    assert not [found for found in read if 'app="backpressure"' not in found]
+
+
+def test_alerts_say_whose_they_are():
+    assert {rule["labels"]["app"] for rule in ALERTS.values()} == {"backpressure"}
 
 
 @pytest.mark.parametrize("name", RECORDED)

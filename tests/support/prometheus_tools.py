@@ -56,8 +56,10 @@ rule_files: ["{folder}/rules/*.yml"]
 scrape_configs:
   - job_name: server
     file_sd_configs: [{{files: ["{folder}/server.json"], refresh_interval: 1s}}]
+    relabel_configs: [{{target_label: app, replacement: backpressure}}]
   - job_name: client
     file_sd_configs: [{{files: ["{folder}/client.json"], refresh_interval: 1s}}]
+    relabel_configs: [{{target_label: app, replacement: backpressure}}]
 """
 """A configuration for short tests, for which `write_rules` and `write_targets` write the rest."""
 
