@@ -130,7 +130,7 @@ kind-down: ## Remove the cluster that kind-up made
 images: ## Build and push both images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
 	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
 
-tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize and actionlint, in minutes
+tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize, actionlint, nats-server; in minutes
 	@tests/tools.sh .tools $(BIN)/python
 
 # in an environment of its own: what lists and checks is no part of what is listed

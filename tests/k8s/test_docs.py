@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import kubernetes_validate
+import pytest
 import yaml
 
-from manifests import DEFAULT, REPOSITORY, main_container, named, objects
+from manifests import DEFAULT, REPOSITORY, compose, main_container, named, objects
 
 TEXT = (REPOSITORY / "docs/kubernetes.md").read_text()
 
 
 def test_objects_in_it_are_valid() -> None:
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+    networks, *blocks = sorted(blocks, key=lambda block: str(block.get("kind", "")))
+    assert networks.keys() == {"networks"}
+    assert networks["networks"].keys() == compose()["networks"].keys() | {"default"}
     assert [block["kind"] for block in blocks] == ["HorizontalPodAutoscaler"]
     for block in blocks:
         kubernetes_validate.validate(block, "1.32", strict=True)
@@ -45,3 +50,36 @@ def test_the_drain_is_as_long_as_it_says() -> None:
     assert f"exits within {settings['STOCK_SERVER_GRACE_SECONDS']} s more" in TEXT
     assert f"has been ready for {server['spec']['minReadySeconds']} s" in TEXT
     assert f"({probe['periodSeconds'] * probe['failureThreshold']} s)" in TEXT
+
+
+class Connection:
+    """What a client in the cluster meets at a port: somebody, nobody, or a policy that drops what it sends."""
+
+    @staticmethod
+    def opened(address: object, timeout: object) -> None:
+        """Open it."""
+
+    @staticmethod
+    def refused(address: object, timeout: object) -> None:
+        """Find nobody there."""
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    @staticmethod
+    def dropped(address: object, timeout: object) -> None:
+        """Wait in vain."""
+        raise TimeoutError("timed out")
+
+
+@pytest.mark.parametrize("meets", [Connection.opened, Connection.refused, Connection.dropped])
+def test_the_check_of_policies_takes_a_time_out_alone_for_a_proof(
+    meets: Callable[[object, object], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"python -c '(import socket.*?)'", TEXT)
+    assert '("prometheus", 9090)' in code
+    monkeypatch.setattr("socket.create_connection", meets)
+    try:
+        exec(code, {})  # noqa: S102 - ours
+        said = capsys.readouterr().out
+    except OSError as error:
+        said = str(error)
+    assert ("timed out" in said) is (meets is Connection.dropped)

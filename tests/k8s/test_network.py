@@ -7,10 +7,9 @@ import re
 
 import pytest
 
-from manifests import DEFAULT, OVERLAYS, REPOSITORY, containers, named, of_kind, workloads
+from manifests import DEFAULT, KIND, OPENSHIFT, OPERATOR, REPOSITORY, TLS, containers, named, of_kind, workloads
 from network_policies import Pod, allows, may_talk, pods_of
 
-KIND, OPERATOR, _ = OVERLAYS
 CLIENT_EDGES = {("client", "server", 4444), ("slow-client", "server", 4444)}
 EDGES = {
     DEFAULT: CLIENT_EDGES
@@ -24,9 +23,10 @@ EDGES = {
     },
     OPERATOR: CLIENT_EDGES,
 }
-EDGES[KIND] = EDGES[DEFAULT]
+EDGES |= dict.fromkeys((KIND, TLS, OPENSHIFT), EDGES[DEFAULT])
 
 DNS = Pod.of("coredns", "kube-system", {"k8s-app": "kube-dns"})
+OPENSHIFT_DNS = Pod.of("dns-default", "openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"})
 OTHERS = [
     Pod.of("api", "kube-system", {"component": "kube-apiserver"}),
     Pod.of("neighbour", "backpressure", {}),
@@ -35,7 +35,7 @@ OTHERS = [
     Pod.of("prometheus", "elsewhere", {"app.kubernetes.io/name": "prometheus"}),
     Pod.of("kube-dns", "elsewhere", {"k8s-app": "kube-dns"}),
 ]
-PORTS = (53, 80, 443, 2112, 2113, 3000, 4444, 6443, 8081, 9090)
+PORTS = (53, 80, 5353, 443, 2112, 2113, 3000, 4444, 6443, 8081, 9090)
 
 
 @pytest.mark.parametrize("target", EDGES)
@@ -67,11 +67,12 @@ def test_a_pod_that_nobody_thought_of_is_closed(target: str) -> None:
 
 @pytest.mark.parametrize("target", EDGES)
 def test_pods_may_ask_the_clusters_dns_and_nothing_else_outside(target: str) -> None:
+    dns, at, no_dns = (OPENSHIFT_DNS, 5353, DNS) if target == OPENSHIFT else (DNS, 53, OPENSHIFT_DNS)
     for pod in pods_of(target):
-        assert may_talk(target, pod, DNS, 53, "UDP"), pod.name
-        assert may_talk(target, pod, DNS, 53, "TCP"), pod.name
-        assert not may_talk(target, pod, DNS, 9153), pod.name
-        for other, port, protocol in itertools.product(OTHERS, PORTS, ("TCP", "UDP")):
+        assert may_talk(target, pod, dns, at, "UDP"), pod.name
+        assert may_talk(target, pod, dns, at, "TCP"), pod.name
+        assert not may_talk(target, pod, dns, 9153), pod.name
+        for other, port, protocol in itertools.product([*OTHERS, no_dns], PORTS, ("TCP", "UDP")):
             assert not may_talk(target, pod, other, port, protocol), f"{pod.name} to {other}, {port}"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
-from manifests import DEFAULT, REPOSITORY, containers, workloads
+from manifests import KIND, REPOSITORY, TARGETS, containers, workloads
 
 SCRIPTS = REPOSITORY / "k8s/scripts"
 
@@ -24,8 +25,14 @@ class Machine:
         self._calls = folder / "calls"
         self._calls.touch()
         for name in ("bash", "basename", "dirname", "cat", "grep", "git", "sed", "mktemp", "rm", "sleep", "python3"):
-            path = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
-            (self._bin / name).symlink_to(path)
+            self.brings(name)
+
+    def brings(self, name: str) -> None:
+        """Put a program of this machine on the PATH."""
+        found = shutil.which(name)
+        assert found, name
+        path = self._bin / name
+        path.is_symlink() or path.symlink_to(found)
 
     def has(self, program: str, behaviour: str = "true") -> None:
         """Put a stand-in on the PATH; `behaviour` is shell that sees its arguments."""
@@ -62,28 +69,87 @@ def test_images_asks_for_registry_and_tag(machine: Machine, variables: dict[str,
     assert machine.calls() == []
 
 
-def test_images_builds_both_for_both_platforms_and_prints_lines_that_kustomize_takes(machine: Machine) -> None:
-    machine.has("docker")
-    result = machine.run("images.sh", REGISTRY="example.org/me", TAG="1.2.3")
+BUILDERS = """
+for each; do case $each in --metadata-file) next=1 ;; *) [ -z "$next" ] || file=$each; next= ;; esac; done
+case "$*" in
+  "buildx inspect --bootstrap") echo "Driver: $DRIVER"; echo "Name: mine"; echo "Platforms: $PLATFORMS_HERE" ;;
+  "buildx inspect --bootstrap "*) [ -e "$MADE" ] && echo "Platforms: $PLATFORMS_HERE" ;;
+  "buildx inspect "*) [ -e "$MADE" ] ;;
+  "buildx create "*) touch "$MADE" ;;
+  "buildx build "*) echo '{"containerimage.digest": "sha256:5eed", "image.name": "x"}' >"$file" ;;
+esac
+"""
+"""A docker whose engine's own builder has the driver $DRIVER, and another once it is made."""
+
+
+def build_images(machine: Machine, tmp_path: Path, driver: str, platforms: str, **variables: str) -> Any:
+    for name in ("head", "tail", "cut", "touch"):
+        machine.brings(name)
+    machine.has("docker", BUILDERS)
+    here = {"DRIVER": driver, "PLATFORMS_HERE": platforms, "MADE": str(tmp_path / "made")}
+    return machine.run("images.sh", REGISTRY="example.org/me", TAG="1.2.3", **here, **variables)
+
+
+BOTH = "linux/amd64*, linux/arm64, linux/386"
+
+
+def test_images_builds_both_for_both_platforms_and_prints_lines_that_kustomize_takes(
+    machine: Machine, tmp_path: Path
+) -> None:
+    result = build_images(machine, tmp_path, "docker-container", BOTH)
     assert result.returncode == 0, result.stderr
 
     builds = [call for call in machine.calls() if "buildx build" in call]
     for build, service in zip(builds, ("server", "client"), strict=True):
-        assert "--platform linux/amd64,linux/arm64 --push" in build
+        assert "--builder mine --platform linux/amd64,linux/arm64 --push" in build
         assert f"--build-arg SERVICE={service}" in build
         assert f"--file services/Dockerfile --tag example.org/me/backpressure-{service}:1.2.3 ." in build
     assert (REPOSITORY / "services/Dockerfile").is_file()
-    printed = yaml.safe_load("\n".join(line for line in result.stdout.splitlines() if line.startswith("  - ")))
-    rendered = {each["image"].rpartition(":")[0] for one in workloads(DEFAULT) for each in containers(one)}
-    assert {line["name"] for line in printed} == {name for name in rendered if name.startswith("backpressure-")}
-    assert [line["newName"] for line in printed] == [
-        "example.org/me/backpressure-server",
-        "example.org/me/backpressure-client",
-    ]
+    assert not [call for call in machine.calls() if "buildx create" in call]
+
+    # put where it says, every container of every overlay but kind's runs just what was pushed
+    lines = "\n".join(line for line in result.stdout.splitlines() if line.startswith("  - "))
+    place = tmp_path / "k8s"
+    shutil.copytree(REPOSITORY / "k8s", place)
+    shutil.copytree(REPOSITORY / "obs", tmp_path / "obs")
+    images = place / "images/kustomization.yaml"
+    images.write_text(re.sub(r"(?ms)^images:.*", f"images:\n{lines}\n", images.read_text()))
+    for target in (each for each in TARGETS if each != KIND):
+        rendered = {
+            container["image"]
+            for each in workloads(str(tmp_path / target))
+            for container in containers(each)
+            if "backpressure-" in container["image"]
+        }
+        assert rendered == {f"example.org/me/backpressure-{each}@sha256:5eed" for each in ("server", "client")}, target
 
 
-def test_images_stops_at_a_build_that_fails(machine: Machine) -> None:
-    machine.has("docker", '[[ "$*" != *"buildx build"* ]]')
+def test_images_makes_a_builder_where_the_engines_own_cannot_and_takes_it_the_next_time(
+    machine: Machine, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        result = build_images(machine, tmp_path, "docker", BOTH)
+        assert result.returncode == 0, result.stderr
+    made = [call for call in machine.calls() if "buildx create" in call]
+    assert made == ["docker buildx create --name backpressure --driver docker-container"]
+    builds = [call for call in machine.calls() if "buildx build" in call]
+    assert len(builds) == 4
+    assert all("--builder backpressure " in build for build in builds)
+
+
+def test_images_says_which_platform_cannot_be_built_and_builds_the_other(machine: Machine, tmp_path: Path) -> None:
+    assert_one_line(build_images(machine, tmp_path, "docker-container", "linux/amd64"), "cannot build for linux/arm64")
+    assert not [call for call in machine.calls() if "buildx build" in call]
+    result = build_images(machine, tmp_path, "docker-container", "linux/amd64", PLATFORMS="linux/amd64")
+    assert result.returncode == 0, result.stderr
+
+
+def test_images_stops_at_a_build_that_fails(machine: Machine, tmp_path: Path) -> None:
+    for name in ("head", "tail", "cut"):
+        machine.brings(name)
+    machine.has(
+        "docker", 'case "$*" in *"buildx build"*) exit 1 ;; *) echo "Platforms: linux/amd64, linux/arm64" ;; esac'
+    )
     result = machine.run("images.sh", REGISTRY="example.org/me", TAG="1.2.3")
     assert result.returncode != 0
     assert "Put this" not in result.stdout

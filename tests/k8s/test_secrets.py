@@ -1,4 +1,4 @@
-"""What Grafana and its renderer are handed, with the secret and without."""
+"""What Grafana and its renderer are handed, with the secret and without; and the secret of a registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from manifests import DEFAULT, REPOSITORY, environment, main_container, named, pod_spec
+from manifests import DEFAULT, REPOSITORY, environment, main_container, name_of, named, pod_spec, workloads
 
 SCRIPT = REPOSITORY / "k8s/grafana/hand_over_secrets.py"
 
@@ -84,3 +84,11 @@ def test_the_renderer_is_given_the_token_and_not_the_password() -> None:
 
     assert [item["key"] for item in secret["items"]] == ["renderer-token"]
     assert main_container(renderer)["workingDir"] == "/run/renderer"
+
+
+def test_a_secret_for_the_registry_goes_into_every_pod(tmp_path: Path) -> None:
+    place = Path("../" * (len(tmp_path.parts) - 1), *REPOSITORY.parts[1:])
+    kustomization = {"resources": [f"{place}/k8s"], "components": [f"{place}/k8s/components/pull-secret"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    for workload in workloads(str(tmp_path)):
+        assert pod_spec(workload)["imagePullSecrets"] == [{"name": "registry"}], name_of(workload)

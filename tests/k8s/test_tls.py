@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from operator_schemas import faults
 
 from lab.certs.command import NAMES
 from stock_client.settings import ClientSettings
@@ -13,7 +14,8 @@ from stock_server.settings import ServerSettings
 
 from manifests import (
     DEFAULT,
-    OVERLAYS,
+    KIND,
+    OPERATOR,
     REPOSITORY,
     TLS,
     Object,
@@ -48,6 +50,8 @@ def test_every_setting_names_a_file_of_a_secret_and_every_secret_can_be_made() -
         named_files = {
             variable: value for variable, value in environment(main_container(workload)).items() if "TLS" in variable
         }
+        if server_name := named_files.pop("STOCK_CLIENT_TLS_SERVER_NAME", ""):
+            assert server_name == NAMES["server"][0]
         assert {variable.removeprefix(prefix).lower() for variable in named_files} <= settings.model_fields.keys()
         for path in named_files.values():
             folder, _, file = path.rpartition("/")
@@ -93,7 +97,7 @@ def test_prometheus_reads_the_configuration_for_tls() -> None:
     assert all("appProtocol" not in port for port in named(TLS, "Service", "server")["spec"]["ports"])
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS[:2])
+@pytest.mark.parametrize("overlay", [KIND, OPERATOR])
 def test_it_goes_into_other_overlays_too(tmp_path: Path, overlay: str) -> None:
     up = "../" * (len(tmp_path.parts) - 1)
     place = f"{up}{str(REPOSITORY).lstrip('/')}"
@@ -103,6 +107,7 @@ def test_it_goes_into_other_overlays_too(tmp_path: Path, overlay: str) -> None:
     for monitor in (each for each in rendered if each["kind"] in ("ServiceMonitor", "PodMonitor")):
         (endpoint,) = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
         assert endpoint["scheme"] == "https"
+        assert faults(monitor) == []
         assert endpoint["tlsConfig"]["serverName"] == NAMES["metrics"][0]
         assert endpoint["tlsConfig"]["ca"]["secret"] == {"name": "metrics-tls", "key": "ca.crt"}
     (server,) = (each for each in rendered if each["kind"] == "Deployment" and each["metadata"]["name"] == "server")

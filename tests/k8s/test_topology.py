@@ -9,11 +9,12 @@ import yaml
 
 from manifests import (
     DEFAULT,
-    OVERLAYS,
+    KIND,
     REPOSITORY,
     TARGETS,
     compose,
     containers,
+    environment,
     main_container,
     name_of,
     named,
@@ -62,17 +63,18 @@ def test_prometheus_finds_every_target_by_the_name_and_port_of_its_configuration
     for name, _ in asked:
         service = named(DEFAULT, "Service", name)
         assert service["spec"]["clusterIP"] == "None", f"{name} would be one address, not one for each replica"
+        # asked for both types of address, it must have one: a target that is found twice is counted twice
+        assert service["spec"]["ipFamilyPolicy"] == "SingleStack"
         # a client's numbers are wanted most when it is not well; a server that is not ready gets no new streams
         assert service["spec"].get("publishNotReadyAddresses", False) is (name != "server")
 
 
 @pytest.mark.parametrize("name", ["client", "slow-client"])
 def test_a_client_has_the_settings_of_compose(name: str) -> None:
-    ours = {
-        each["name"]: each["value"]
-        for each in main_container(named(DEFAULT, "Deployment", name))["env"]
-        if "value" in each
-    }
+    ours = environment(main_container(named(DEFAULT, "Deployment", name)))
+    address = ours.pop("STOCK_CLIENT_SERVER_ADDRESS")
+    assert address == "server.backpressure.svc.cluster.local.:4444", "not absolute"
+    ours["STOCK_CLIENT_SERVER_ADDRESS"] = address.replace(".backpressure.svc.cluster.local.", "")
     set_there = {key: default_of(str(value or "")) for key, value in compose()["services"][name]["environment"].items()}
     theirs = {key: value for key, value in set_there.items() if value}  # an empty one is the program's own
     theirs.pop("STOCK_CLIENT_OVERRIDES", None)  # for variables of .env, which a pod has not
@@ -91,7 +93,9 @@ def test_every_image_is_that_of_compose() -> None:
     for workload in workloads(DEFAULT):
         name = workload["metadata"]["name"]
         image = default_of(compose()["services"][name]["image"])
-        ours = main_container(workload)["image"]
+        ours = main_container(workload)["image"].removeprefix(
+            "docker.io/"
+        )  # which the engine of Compose puts before it
         assert ours == image or ours.startswith(f"{image}:"), name
         for container in containers(workload):
             assert re.search(r":v?\d", container["image"]), f"{container['image']} is not pinned to a version"
@@ -99,7 +103,7 @@ def test_every_image_is_that_of_compose() -> None:
         assert ours.endswith((f":{version}", f":v{version}")), name
 
 
-@pytest.mark.parametrize("target", [DEFAULT, OVERLAYS[0]])
+@pytest.mark.parametrize("target", [DEFAULT, KIND])
 def test_prometheus_is_started_as_in_compose_but_for_the_size_it_keeps(target: str) -> None:
     size = "--storage.tsdb.retention.size="
     ours = main_container(named(target, "StatefulSet", "prometheus"))["args"]
@@ -172,6 +176,12 @@ def test_a_changed_file_gets_another_name_so_that_its_pods_start_anew() -> None:
         assert re.search(r"-[a-z0-9]{10}$", config_map["metadata"]["name"])
 
 
+def test_images_that_others_make_are_named_with_their_registry() -> None:
+    for target in TARGETS:
+        for container in (each for one in workloads(target) for each in containers(one)):
+            assert container["image"].startswith(("backpressure-", "docker.io/")), container["image"]
+
+
 def test_one_line_points_every_container_of_an_image_elsewhere() -> None:
     for target in TARGETS:
         ours = {
@@ -181,10 +191,13 @@ def test_one_line_points_every_container_of_an_image_elsewhere() -> None:
 
 
 def test_the_kind_overlay_pulls_no_image_of_ours_and_asks_for_little() -> None:
-    kind = OVERLAYS[0]
-    for workload in workloads(kind):
+    for workload in workloads(KIND):
         for container in containers(workload):
             if container["image"].startswith("backpressure-"):
                 assert container["image"].endswith(":kind")
                 assert container["imagePullPolicy"] == "Never"
-        assert main_container(workload)["resources"]["requests"] == {"cpu": "25m", "memory": "64Mi"}
+        assert main_container(workload)["resources"]["requests"] == {
+            "cpu": "25m",
+            "memory": "64Mi",
+            "ephemeral-storage": "64Mi",
+        }

@@ -101,7 +101,8 @@ def test_another_answer_is_none_of_ours():
 
 
 @pytest.mark.parametrize(
-    ("listens_on", "reached_at"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.1.2.3", "10.1.2.3")]
+    ("listens_on", "reached_at"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::1", "[::1]"), ("10.1.2.3", "10.1.2.3")],
 )
 def test_a_service_is_reached_where_it_listens(listens_on: str, reached_at: str):
     assert local_host(listens_on) == reached_at

@@ -14,9 +14,11 @@ from needs import need_tool, tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT = "k8s"
+KIND = "k8s/overlays/kind"
+OPERATOR = "k8s/overlays/monitoring-operator"
 TLS = "k8s/overlays/tls"
-OVERLAYS = ("k8s/overlays/kind", "k8s/overlays/monitoring-operator", TLS)
-TARGETS = (DEFAULT, *OVERLAYS)
+OPENSHIFT = "k8s/overlays/openshift"
+TARGETS = (DEFAULT, KIND, OPERATOR, TLS, OPENSHIFT)
 WORKLOADS = ("Deployment", "StatefulSet")
 
 OLDEST = "kustomize-v5.5.0"
@@ -97,8 +99,9 @@ def containers(workload: Object) -> Iterator[Object]:
 
 
 def environment(container: Object) -> dict[str, str]:
-    """Return the variables that have a value in the manifest."""
-    return {each["name"]: each["value"] for each in container.get("env", []) if "value" in each}
+    """Return the variables that have a value in the manifest, as a container in the namespace sees them."""
+    found = {each["name"]: each["value"] for each in container.get("env", []) if "value" in each}
+    return {name: value.replace("$(POD_NAMESPACE)", "backpressure") for name, value in found.items()}
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:

@@ -1,4 +1,6 @@
 """Where the client is reached where nothing else is set; without imports, for the health check that runs so often."""
 
-METRICS_HOST = "0.0.0.0"  # noqa: S104 - a service in a container is reached from outside of it
+METRICS_HOST = "::"
+"""All addresses, those of IPv4 too: a service in a container is reached from outside of it."""
+
 METRICS_PORT = 2113

@@ -24,7 +24,9 @@ def setting(variable: str, default: str | int) -> str:
 
 def local_host(listen_host: str) -> str:
     """Return the address at which a service that listens on `listen_host` is reached from its own host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(listen_host, listen_host)  # noqa: S104 - compared, not bound
+    if listen_host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"  # where there is IPv6 alone too; ::1 is not in a container without IPv6
+    return f"[{listen_host}]" if ":" in listen_host else listen_host
 
 
 def readiness_problem(listen_host: str, port: str | int, certificate: str = "", key: str = "") -> str | None:

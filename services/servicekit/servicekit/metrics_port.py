@@ -74,6 +74,8 @@ def serve_metrics(
     an event loop of its own, so that no scrape waits for streams, nor a stream for a scraper. Raises OSError where the
     address cannot be had.
     """
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - as grpc does, on a host whose kernel has no IPv6
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     # "::" is all addresses, those of IPv4 too, where the host has both
     both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()

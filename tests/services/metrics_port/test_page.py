@@ -168,3 +168,9 @@ def test_all_addresses_of_ipv6_are_those_of_ipv4_too(registry):
     port = serve_metrics(registry, "::", 0)
     for host in ("127.0.0.1", "[::1]"):
         assert HTTP.get(f"http://{host}:{port}/healthz").status_code == 200
+
+
+def test_all_addresses_are_those_of_ipv4_where_the_host_has_no_other(registry, monkeypatch):
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: False)
+    port = serve_metrics(registry, "::", 0)
+    assert HTTP.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
