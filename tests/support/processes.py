@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from forked import Forked, clean_environment
 from waiting import WITHIN_SECONDS, until_blocking
 
 START_SECONDS = 20.0
@@ -26,7 +27,17 @@ STOP_SECONDS = 15.0
 HTTP = httpx.Client(timeout=20, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 """Asks over a new connection each time; `httpx.get` would also load all certificate authorities each time, 25 ms."""
 
+Process: TypeAlias = Forked | subprocess.Popen[bytes]
+
 _PORTS = random.Random()  # not the module's own, which hypothesis sets to the same numbers in each test
+
+
+def start(module: str, arguments: list[str], stdout: IO[bytes], errors: IO[bytes]) -> Process:
+    """Start a service; by its command, where that has a say in how grpc is imported."""
+    if hasattr(os, "pidfd_open") and not (module == "stock_server" and "--tls-certificate" in arguments):
+        return Forked(module, arguments, stdout, errors, clean_environment())
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, stdout=stdout, stderr=errors, env=clean_environment())
 
 
 class Service:
@@ -38,9 +49,8 @@ class Service:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "log.jsonl"
         self._errors = folder / "errors.txt"
-        command = [sys.executable, "-m", module, *arguments]
-        with self._log.open("w") as log, self._errors.open("w") as errors:
-            self.process = subprocess.Popen(command, stdout=log, stderr=errors, env=clean_environment())
+        with self._log.open("wb") as log, self._errors.open("wb") as errors:
+            self.process = start(module, arguments, log, errors)
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what it has logged so far; of one event only, where `name` is given."""
@@ -160,12 +170,6 @@ def running_services(folder: Path) -> Iterator[Services]:
         yield services
     finally:
         services.end()
-
-
-def clean_environment(**variables: str) -> dict[str, str]:
-    """Return the environment without the services' settings, so that the tests' own are the only ones."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STOCK_", "GRPC_VERBOSITY"))}
-    return {**kept, **variables}
 
 
 def free_port(*hosts: str) -> int:
