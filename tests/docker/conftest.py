@@ -1,4 +1,4 @@
-"""The stack of `compose.yaml`, as it stands, once for all tests: fast and narrow, so that it shows its plateau soon."""
+"""The stack of `compose.yaml`, as it stands, once for a file: fast and narrow, so that it shows its plateau soon."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def images(compose: Compose) -> dict[str, Any]:
     return dict(zip(names, json.loads(docker("image", "inspect", *names).stdout), strict=True))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(compose: Compose, images: dict[str, Any]) -> Iterator[Compose]:
     """Run the services until they are healthy; remove all of it in the end, whatever happens."""
     try:

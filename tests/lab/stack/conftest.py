@@ -18,9 +18,9 @@ class Watched:
     server_metrics_url: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Run them once for all tests; the slow client is held back after some twenty seconds.
+    """Run them once for a file's tests; the slow client is held back after some twenty seconds.
 
     25 updates a second: each write waits some milliseconds for the processor where the machine is busy, and the share
     of the time that these add up to is judged; at 100 a second a fast client was over half of it, and so held back.
