@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lab.chaos.faults import client_killed, server_killed
+from lab.chaos.faults import client_killed, link_down, link_poor, server_killed
 from lab.chaos.scene import Scene
 from lab.verdict import Claim
 
@@ -24,4 +24,9 @@ class Row:
 ROWS = (
     Row("server-kill", "server killed 20 times at random under 10 clients", server_killed.run),
     Row("client-kill", "clients killed while stalled, 100 of them", client_killed.run),
+    Row("link-down", "the network loses everything for 1 to 60 s", link_down.outages),
+    Row("host-replaced", "another host takes the server's address over", link_down.host_replaced),
+    Row("link-loss", "2 % of the packets are lost, either way", link_poor.loss),
+    Row("link-narrow", "1 Mbit/s, either way", link_poor.narrow),
+    Row("link-long", "100 ms later, either way", link_poor.long),
 )

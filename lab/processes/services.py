@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ class Service:
     process: asyncio.subprocess.Process
     metrics_url: str
     grpc_port: int | None
+    host: str = "127.0.0.1"
 
     def check(self) -> None:
         """Raise ServiceFailedError where the process has ended."""
@@ -42,30 +43,35 @@ ONE_CLIENT = ("--max-streams-per-client", "2000")
 """Streams of a load all go by one name, and are as many as a server takes."""
 
 
-def run_server(log_folder: Path, *arguments: str) -> Any:
-    """Return a context that holds a stock server, on free ports."""
-    ports = ("--host", "127.0.0.1", "--grpc-port", "0", "--metrics-port", "0")
-    return _run("server", "stock_server", log_folder, *ports, *ONE_CLIENT, *arguments)
+def run_server(log_folder: Path, *arguments: str, host: str = "127.0.0.1", within: Sequence[str] = ()) -> Any:
+    """Return a context that holds a stock server, on free ports of `host`; `within` is what runs it there."""
+    ports = ("--host", host, "--grpc-port", "0", "--metrics-port", "0")
+    return _run("server", "stock_server", log_folder, host, within, *ports, *ONE_CLIENT, *arguments)
 
 
-def run_client(log_folder: Path, name: str, server: Service, *arguments: str) -> Any:
+def run_client(
+    log_folder: Path, name: str, server: Service, *arguments: str, host: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Any:
     """Return a context that holds a stock client of `server`, by the name given."""
-    target = ("--server-address", f"127.0.0.1:{server.grpc_port}", "--name", name)
-    metrics = ("--metrics-host", "127.0.0.1", "--metrics-port", "0")
-    return _run(name, "stock_client", log_folder, *target, *metrics, *arguments)
+    target = ("--server-address", f"{server.host}:{server.grpc_port}", "--name", name)
+    metrics = ("--metrics-host", host, "--metrics-port", "0")
+    return _run(name, "stock_client", log_folder, host, within, *target, *metrics, *arguments)
 
 
 @asynccontextmanager
-async def _run(name: str, module: str, log_folder: Path, *arguments: str) -> AsyncIterator[Service]:
+async def _run(
+    name: str, module: str, log_folder: Path, host: str, within: Sequence[str], *arguments: str
+) -> AsyncIterator[Service]:
     log_folder.mkdir(parents=True, exist_ok=True)
     log_path = log_folder / f"{name}.log"
     with log_path.open("w") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, "--log-format", "json", *arguments, stdout=log, stderr=log
+            *within, sys.executable, "-m", module, "--log-format", "json", *arguments, stdout=log, stderr=log
         )
     try:
         started = await _started(name, process, log_path)
-        yield Service(name, process, f"http://127.0.0.1:{started['metrics_port']}/metrics", started.get("grpc_port"))
+        url = f"http://{host}:{started['metrics_port']}/metrics"
+        yield Service(name, process, url, started.get("grpc_port"), host)
     finally:
         await _end(process)
 

@@ -8,10 +8,13 @@ import json
 import pytest
 
 from lab.chaos import command, rows
+from lab.chaos.faults import link_down
 from lab.chaos.outcome import Status
 from lab.chaos.rows import Row
 from lab.chaos.scene import NotTestedError, TookTooLongError, until
 from lab.verdict import at_most
+
+from needs import lack
 
 
 @pytest.fixture
@@ -63,6 +66,16 @@ def test_a_killed_server_is_come_back_to(tmp_path, capsys):
     assert (result["name"], result["status"]) == ("server-kill", "holds")
     assert len(result["claims"]) == 5
     assert "1 faults: 1 holds" in capsys.readouterr().out
+
+
+def test_a_network_that_loses_everything_is_given_up_and_come_back_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(link_down, "QUICK_OUTAGES_SECONDS", (4.0,))
+    command.main(["link-down", "--quick", "--out", str(tmp_path)])
+    (result,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    if result["status"] == Status.NOT_TESTED:
+        lack("network namespaces", "root on Linux, with iproute2", result["reason"])
+    assert result["status"] == Status.HOLDS, result
+    assert len(result["claims"]) == 4
 
 
 @pytest.mark.parametrize("fault", [fails, never_comes, hangs, claims_nothing], ids=lambda fault: fault.__name__)
