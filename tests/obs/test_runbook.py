@@ -33,6 +33,7 @@ def test_every_alert_says_whom_it_is_about_how_bad_it_is_and_where_to_read_on(al
         "ClientMissing": "name",
         "TargetDown": "instance",
         "ServerNearStreamLimit": "instance",
+        "PoolNearlyExhausted": "instance",
         "CertificateEnds": "instance",
         "RequestsNotTaken": "instance",
         "DescriptorsExhausted": "instance",

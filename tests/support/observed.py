@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flowcontrol import CLIENT_METRICS, SERVER_METRICS, Ledger, SendBook
+from flowcontrol.sync import POOL_METRICS
 from servicekit.metrics_port import new_registry
 from servicekit.tls_metrics import EXPIRY
 from stock_client.ending import StreamEndedError
@@ -95,7 +96,7 @@ def declared_metrics() -> set[str]:
     metrics.end_stream(StreamEndedError(StatusCode.UNAVAILABLE, ""))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     names = {sample.name for family in families for sample in family.samples}
-    return names | {EXPIRY} | {metric.name for metric in (*SERVER_METRICS, *CLIENT_METRICS)}
+    return names | {EXPIRY} | {metric.name for metric in (*SERVER_METRICS, *CLIENT_METRICS, *POOL_METRICS)}
 
 
 def metric_names(expr: str) -> set[str]:

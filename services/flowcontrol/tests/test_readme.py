@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from flowcontrol import CLIENT_METRICS, SERVER_METRICS
+from flowcontrol.sync import POOL_METRICS
 
 from waiting import until_blocking
 
@@ -78,7 +79,7 @@ def test_the_table_is_that_of_the_declared_metrics():
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) \| (.+) \|$", TEXT, re.MULTILINE)
     assert rows == [
         (metric.name, metric.kind, ", ".join(metric.labels), metric.help)
-        for metric in (*SERVER_METRICS, *CLIENT_METRICS)
+        for metric in (*SERVER_METRICS, *CLIENT_METRICS, *POOL_METRICS)
     ]
 
 
