@@ -222,7 +222,8 @@ def test_a_restart_of_prometheus_shows_what_has_changed_meanwhile_and_nothing_el
     assert scene.marks("client") == others
     states = scene.prometheus.get("query_range", query=STATE, start=began_at, end=scene.now(), step=1)["result"]
     seen = {each["metric"]["client"]: {int(value) for _, value in each["values"]} for each in states}
-    assert seen["client"] <= {KEEPING_UP, NOT_KNOWN}, "not known until its server has been asked as well"
+    # not known until its server has been asked as well; on a busy machine it may be held back a little
+    assert seen["client"] <= {KEEPING_UP, HELD_BACK, NOT_KNOWN}
     assert seen["refused"] == {NO_STREAM}
 
 

@@ -170,8 +170,6 @@ def test_the_first_update_waits_for_the_initial_delay(tmp_path):
         client = services.client(server.address)
         opened_at = client.event("client.start.complete")["timestamp"]
         first_at = client.event("update.processed")["timestamp"]
-        assert first_at > opened_at
-        assert server.metric("flowcontrol_server_open_streams_sent_messages") > 0
         assert (datetime.fromisoformat(first_at) - datetime.fromisoformat(opened_at)).total_seconds() > 0.55
 
 
