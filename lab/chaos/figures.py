@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,17 @@ class Figures:
 async def figures(http: httpx.AsyncClient, service: Service) -> Figures:
     """Return what a service measures now. Raises httpx.HTTPError."""
     return Figures.of((await http.get(service.metrics_url)).raise_for_status().text)
+
+
+async def with_one_stream(http: httpx.AsyncClient, server: Service, clients: Iterable[Service]) -> set[str]:
+    """Return the clients of whose stream both ends mean the same one. Raises httpx.HTTPError."""
+    at_server = await figures(http, server)
+    found = set()
+    for client in clients:
+        stream = at_server.sum("flowcontrol_server_stream_ids", client=client.name)
+        if stream and stream == (await figures(http, client)).sum("flowcontrol_client_stream_ids"):
+            found.add(client.name)
+    return found
 
 
 def events(log: Path, name: str) -> list[dict[str, Any]]:

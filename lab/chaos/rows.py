@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lab.chaos.faults import client_killed, link_down, link_poor, server_killed
+from lab.chaos.faults import (
+    client_killed,
+    crowd,
+    descriptors,
+    frozen,
+    link_down,
+    link_poor,
+    log_taken_by_nobody,
+    server_killed,
+)
 from lab.chaos.scene import Scene
 from lab.verdict import Claim
 
@@ -29,4 +38,10 @@ ROWS = (
     Row("link-loss", "2 % of the packets are lost, either way", link_poor.loss),
     Row("link-narrow", "1 Mbit/s, either way", link_poor.narrow),
     Row("link-long", "100 ms later, either way", link_poor.long),
+    Row("server-frozen", "server stopped (SIGSTOP) for 30 s", frozen.server),
+    Row("clients-frozen", "all clients stopped (SIGSTOP) for 30 s", frozen.clients),
+    Row("crowd", "1,000 clients at once, twice", crowd.arrives),
+    Row("cancels", "10,000 streams opened and cancelled", crowd.cancels),
+    Row("log", "log pipe full, disk full, output closed", log_taken_by_nobody.run),
+    Row("descriptors", "no descriptor is left", descriptors.run),
 )

@@ -5,43 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-
-import psutil
 
 from lab.chaos.figures import figures
+from lab.chaos.held import Held
 from lab.chaos.scene import Scene, until
 from lab.processes.services import Service, run_client, run_server
-from lab.verdict import Claim, at_most
+from lab.verdict import Claim
 
 AT_ONCE = 4
 FLOOD = ("--update-interval-seconds", "0", "--padding-bytes", "1000", "--policy", "conflate")
-MORE_MEMORY_BYTES = 2_000_000
-"""What the allocators of a server that has done its work before may keep: a stream takes 50 KB, so 100 took 5 MB."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """What a server holds."""
-
-    memory_bytes: int
-    descriptors: int
-    threads: int
-    streams: float
-    series: int
-
-    @classmethod
-    async def of(cls, scene: Scene, server: Service) -> Server:
-        """Return what a server holds now."""
-        now = await figures(scene.http, server)
-        process = psutil.Process(server.process.pid)
-        return cls(
-            process.memory_info().rss,
-            process.num_fds(),
-            process.num_threads(),
-            now.sum("stock_server_streams"),
-            now.series(),
-        )
 
 
 async def run(scene: Scene) -> list[Claim]:
@@ -49,18 +21,12 @@ async def run(scene: Scene) -> list[Claim]:
     rounds = scene.many(25, 2)
     async with run_server(scene.folder, *FLOOD) as server:
         await _round(scene, server)
-        before = await Server.of(scene, server)
+        before = await Held.by(server, scene.http)
         for number in range(rounds):
             await _round(scene, server)
             scene.say(f"killed {(number + 1) * AT_ONCE} of {rounds * AT_ONCE}")
-        after = await Server.of(scene, server)
-    return [
-        at_most(f"memory more, after {rounds * AT_ONCE}", after.memory_bytes - before.memory_bytes, MORE_MEMORY_BYTES),
-        at_most("streams left", after.streams, 0),
-        at_most("descriptors more", after.descriptors - before.descriptors, 1),
-        at_most("threads more", after.threads - before.threads, 2),
-        at_most("series more", after.series - before.series, 0),
-    ]
+        after = await Held.by(server, scene.http)
+    return after.as_before(before)
 
 
 async def _round(scene: Scene, server: Service) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from lab.chaos.figures import at, events, figures
+from lab.chaos.ports import free_port
 from lab.chaos.scene import Scene, until
 from lab.processes.services import Service, run_client, run_server
 from lab.verdict import Claim, at_most, between
@@ -83,10 +83,3 @@ async def _claims(
         at_most("updates missed that were not in flight when it died", missed, 0),
         at_most("updates received that no stream accounts for", unaccounted, 0),
     ]
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
