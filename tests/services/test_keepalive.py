@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from processes import Service, Services, running_services
+from processes import Service, Services, free_port, running_services
 from waiting import until_blocking
 
 PINGS = ("--keepalive-time-seconds", "1", "--keepalive-timeout-seconds", "1")
@@ -56,6 +56,18 @@ def test_a_server_that_hangs_is_given_up_and_come_back_to_by_readers_of_any_kind
     for client in scene.clients.values():
         client.metric_reaches("stock_client_without_stream_seconds", lambda seconds: seconds == 0)
     until_blocking(lambda: streams(scene.server), lambda now: set(now.values()) == {1}, what="a stream of each")
+
+
+def test_a_client_that_reads_nothing_comes_back_to_a_server_that_was_started_anew(services: Services):
+    """The end of its stream lies behind what it does not read."""
+    port = free_port()
+    first = services.server(*FLOOD, "--grace-seconds", "0", grpc_port=port)
+    client = services.client(first.address, "--processing", "stopped", name="stopped")
+    first.metric_reaches("flowcontrol_server_write_blocked_now_seconds", lambda seconds: seconds > 0.2)
+    assert first.stop() == 0
+    assert "while nothing was read" in client.event("stream.end")["reason"]
+    second = services.server(*FLOOD, grpc_port=port)
+    second.metric_reaches("flowcontrol_server_streams", lambda streams: streams == 1)
 
 
 def test_a_client_that_is_held_back_may_ping(services: Services):

@@ -62,15 +62,15 @@ async def arrives(scene: Scene) -> list[Claim]:
 
 async def cancels(scene: Scene) -> list[Claim]:
     """Open streams and cancel them, at once or later, under all policies."""
-    count = scene.many(10_000, 500)
+    count, before_count = scene.many(10_000, 1_000), scene.many(2_000, 500)
     async with run_server(scene.folder, *PACE) as server, run_client(scene.folder, "steady", server) as steady:
         target = f"127.0.0.1:{server.grpc_port}"
         await _reads(scene, steady)
-        await _cancel(target, count // 5)
+        await _cancel(target, before_count)
         await _only_one_left(scene, server)
         before = await Held.by(server, scene.http)
-        scene.say(f"{count // 5} of {count}")
-        await _cancel(target, count - count // 5)
+        scene.say(f"{before_count} of {count}")
+        await _cancel(target, count - before_count)
         await _only_one_left(scene, server)
         after = await Held.by(server, scene.http)
         moments = [at(event) for event in events(scene.folder / "steady.log", "update.processed")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -95,7 +96,11 @@ async def read_for_ever(
             tls = None if files is None else files.now()
             try:
                 async with open_channel(settings, interceptor, tls) as channel:
-                    await reader.read_one_stream(StockServiceStub(channel))
+                    lost = asyncio.create_task(_lost(channel))
+                    try:
+                        await reader.read_one_stream(StockServiceStub(channel), lost)
+                    finally:
+                        lost.cancel()
             except StreamEndedError as error:
                 error.args = (explained(str(error), settings, tls),)
                 raise
@@ -103,3 +108,12 @@ async def read_for_ever(
                 lasted_seconds = time.monotonic() - began_at
                 if reader.updates > updates_before and lasted_seconds >= settings.backoff_max_seconds:
                     attempt.retry_state.attempt_number = 1
+
+
+async def _lost(channel: grpc.aio.Channel) -> None:
+    """Return once the channel has no connection any more, after it had one."""
+    before = channel.get_state()
+    while before is not grpc.ChannelConnectivity.READY:
+        await channel.wait_for_state_change(before)
+        before = channel.get_state()
+    await channel.wait_for_state_change(before)

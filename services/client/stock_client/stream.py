@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import grpc
@@ -70,26 +69,31 @@ class StreamReader:
         self.updates = 0
         """Updates read so far, of all streams."""
 
-    async def read_one_stream(self, stub: StockServiceStub) -> None:
-        """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError."""
+    async def read_one_stream(self, stub: StockServiceStub, lost: asyncio.Future[None] | None = None) -> None:
+        """Read a stream until it ends. Always raises: StreamEndedError with the status, or CancelledError.
+
+        `lost` is done once its connection has gone: grpc tells that to a reader behind all that lies there to be read,
+        and so never to one that reads nothing.
+        """
+        lost = asyncio.get_running_loop().create_future() if lost is None else lost
         if self._batches:
             try:
-                await self._read(stub.GetUpdateBatches)
+                await self._read(stub.GetUpdateBatches, lost)
             except StreamEndedError as end:
                 if end.code != grpc.StatusCode.UNIMPLEMENTED.name:
                     raise
             if not self._told_without_batches:
                 log.warning("stream.without_batches", consequence="this server has none: each update comes alone")
                 self._told_without_batches = True
-        await self._read(stub.GetUpdates)
+        await self._read(stub.GetUpdates, lost)
 
-    async def _read(self, method: Any) -> NoReturn:
+    async def _read(self, method: Any, lost: asyncio.Future[None]) -> NoReturn:
         call: Any = method(EmptyRequest(), metadata=self._wanted)
-        ended = asyncio.Event()
+        ended = asyncio.get_running_loop().create_future()
 
         def end(_: object) -> None:
             self._metrics.presence.end()
-            ended.set()
+            ended.set_result(None)
 
         call.add_done_callback(end)  # also while nobody reads
         try:
@@ -101,7 +105,7 @@ class StreamReader:
             first = True
             while True:
                 if not self._at_once:
-                    await self._wait_while_stopped(ended)
+                    await self._wait_while_stopped(ended, lost)
                 message = await call.read()
                 if message is grpc.aio.EOF:
                     raise StreamEndedError(await call.code(), await call.details())
@@ -119,7 +123,7 @@ class StreamReader:
                     continue
                 for number, update in enumerate(updates):
                     if number:
-                        await self._wait_while_stopped(ended)
+                        await self._wait_while_stopped(ended, lost)
                     await self._process(update)
         except grpc.aio.AioRpcError as error:
             raise StreamEndedError.by_error(error) from error
@@ -127,14 +131,15 @@ class StreamReader:
             self._metrics.read(0)
             call.cancel()
 
-    async def _wait_while_stopped(self, ended: asyncio.Event) -> None:
-        """Wait until updates are to be read, or the connection has died: nothing more comes of what lies there."""
-        while not ended.is_set():
+    async def _wait_while_stopped(self, ended: asyncio.Future[None], lost: asyncio.Future[None]) -> None:
+        """Wait until updates are to be read, or the stream has ended. Raises StreamEndedError: its connection has."""
+        while not ended.done():
             phase, remaining = self._processing.at(time.monotonic() - self._started_at)
             if phase.draw_seconds is not None:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), min(remaining, 3600.0))
+            if lost.done():
+                raise StreamEndedError(grpc.StatusCode.UNAVAILABLE, "the connection has gone while nothing was read")
+            await asyncio.wait((ended, lost), timeout=min(remaining, 3600.0), return_when=asyncio.FIRST_COMPLETED)
 
     async def _process(self, update: StockUpdate) -> None:
         self.updates += 1
