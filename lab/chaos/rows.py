@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lab.chaos.faults import (
     client_killed,
+    clock_stepped,
     crowd,
     descriptors,
     frozen,
@@ -44,4 +45,5 @@ ROWS = (
     Row("cancels", "10,000 streams opened and cancelled", crowd.cancels),
     Row("log", "log pipe full, disk full, output closed", log_taken_by_nobody.run),
     Row("descriptors", "no descriptor is left", descriptors.run),
+    Row("clock", "the server's clock stepped by an hour, either way and back", clock_stepped.run),
 )

@@ -43,10 +43,20 @@ ONE_CLIENT = ("--max-streams-per-client", "2000")
 """Streams of a load all go by one name, and are as many as a server takes."""
 
 
-def run_server(log_folder: Path, *arguments: str, host: str = "127.0.0.1", within: Sequence[str] = ()) -> Any:
-    """Return a context that holds a stock server, on free ports of `host`; `within` is what runs it there."""
+def run_server(
+    log_folder: Path,
+    *arguments: str,
+    host: str = "127.0.0.1",
+    within: Sequence[str] = (),
+    by: Sequence[str] = ("-m",),
+) -> Any:
+    """Return a context that holds a stock server, on free ports of `host`.
+
+    `within` is a command that runs it there, `by` what Python is told to run it by.
+    """
     ports = ("--host", host, "--grpc-port", "0", "--metrics-port", "0")
-    return _run("server", "stock_server", log_folder, host, within, *ports, *ONE_CLIENT, *arguments)
+    command = (*within, sys.executable, *by, "stock_server")
+    return _run("server", log_folder, host, command, *ports, *ONE_CLIENT, *arguments)
 
 
 def run_client(
@@ -55,18 +65,19 @@ def run_client(
     """Return a context that holds a stock client of `server`, by the name given."""
     target = ("--server-address", f"{server.host}:{server.grpc_port}", "--name", name)
     metrics = ("--metrics-host", host, "--metrics-port", "0")
-    return _run(name, "stock_client", log_folder, host, within, *target, *metrics, *arguments)
+    command = (*within, sys.executable, "-m", "stock_client")
+    return _run(name, log_folder, host, command, *target, *metrics, *arguments)
 
 
 @asynccontextmanager
 async def _run(
-    name: str, module: str, log_folder: Path, host: str, within: Sequence[str], *arguments: str
+    name: str, log_folder: Path, host: str, command: Sequence[str], *arguments: str
 ) -> AsyncIterator[Service]:
     log_folder.mkdir(parents=True, exist_ok=True)
     log_path = log_folder / f"{name}.log"
     with log_path.open("w") as log:
         process = await asyncio.create_subprocess_exec(
-            *within, sys.executable, "-m", module, "--log-format", "json", *arguments, stdout=log, stderr=log
+            *command, "--log-format", "json", *arguments, stdout=log, stderr=log
         )
     try:
         started = await _started(name, process, log_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -153,6 +154,23 @@ def test_an_update_counts_once_its_processing_is_done():
     assert registry.get_sample_value("stock_updates_received_total") == 1
     assert registry.get_sample_value("stock_client_working_age_seconds", {"client": "tester"}) == 0
     assert registry.get_sample_value("stock_client_update_age_seconds_count", {"client": "tester"}) == 1
+
+
+def test_an_age_by_a_clock_that_is_ahead_is_not_known_and_never_negative():
+    registry = CollectorRegistry()
+    metrics = ClientMetrics(registry, "tester", Presence(60))
+    of = {"client": "tester"}
+    update = StockUpdate(timestamp="2020-01-01T01:00:00Z")
+    made = made_at(update)
+    assert math.isnan(metrics.complete(update, made - 3600))
+    assert registry.get_sample_value("stock_client_clock_ahead_seconds", of) == 3600
+    assert metrics.complete(update, made - 0.5) == 0, "the clocks of two hosts differ a little"
+    assert registry.get_sample_value("stock_client_clock_ahead_seconds", of) == 0
+    assert metrics.complete(update, made + 2) == 2
+    assert math.isnan(metrics.complete(StockUpdate(timestamp="noon"), made))
+    assert registry.get_sample_value("stock_updates_received_total") == 4
+    assert registry.get_sample_value("stock_client_update_age_seconds_count", of) == 2
+    assert registry.get_sample_value("stock_client_update_age_seconds_sum", of) == 2
 
 
 async def test_the_client_ends_also_where_a_cancellation_was_taken_for_the_end_of_a_call(monkeypatch):

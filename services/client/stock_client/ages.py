@@ -19,21 +19,26 @@ class ProcessedUpdates(Collector):
         self._client = client
         self._in_bucket = [0] * (len(AGE_BUCKETS_SECONDS) + 1)
         self._age_seconds = 0.0
+        self._of_no_known_age = 0
 
     @property
     def count(self) -> int:
         """How many there have been."""
-        return sum(self._in_bucket)
+        return sum(self._in_bucket) + self._of_no_known_age
 
     def add(self, age_seconds: float) -> None:
-        """Count an update that was so old when its processing was done."""
+        """Count an update that was so old when its processing was done; NaN: that is not known."""
+        if age_seconds != age_seconds:  # NaN; `math.isnan` would be a call for each update
+            self._of_no_known_age += 1
+            return
         self._in_bucket[bisect_left(AGE_BUCKETS_SECONDS, age_seconds)] += 1
         self._age_seconds += age_seconds
 
     def collect(self) -> Iterator[Metric]:
         """Yield both, of the same moment."""
         *below, all_ = accumulate(tuple(self._in_bucket))
-        yield CounterMetricFamily("stock_updates_received", "Stock updates received and processed.", value=all_)
+        processed = all_ + self._of_no_known_age
+        yield CounterMetricFamily("stock_updates_received", "Stock updates received and processed.", value=processed)
         ages = HistogramMetricFamily(
             "stock_client_update_age_seconds",
             "Age of an update when its processing was done, by the clocks of both hosts.",

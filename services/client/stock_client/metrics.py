@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS
 from stock_client.ages import ProcessedUpdates
+from stock_client.clock import ServerClock
 from stock_client.ending import StreamEndedError
 from stock_client.presence import Presence
 from stockservice.stock_pb2 import StockUpdate
@@ -66,7 +67,7 @@ class ClientMetrics:
         ).labels(client)
         working_age = Gauge(
             "stock_client_working_age_seconds",
-            "Age of the update that is being processed; 0 while the client waits for one.",
+            "Age of the update that is being processed; 0 while the client waits for one, NaN where it is not known.",
             ["client"],
             registry=registry,
         ).labels(client)
@@ -100,6 +101,14 @@ class ClientMetrics:
             registry=registry,
         ).labels(client)
         keepalive_time.set(keepalive_time_seconds)
+        self._server_clock = ServerClock()
+        clock_ahead = Gauge(
+            "stock_client_clock_ahead_seconds",
+            "How far in the future the last update was made, so that ages are not known; 0: it was not.",
+            ["client"],
+            registry=registry,
+        ).labels(client)
+        clock_ahead.set_function(lambda: self._server_clock.ahead_seconds)
         self._working_on: StockUpdate | None = None
         self._unprocessed = 0
         self._last_timestamp = ""
@@ -143,12 +152,11 @@ class ClientMetrics:
         self._working_on = update
 
     def complete(self, update: StockUpdate, now: float) -> float:
-        """Count an update that has been processed, by Unix time; return its age in seconds."""
+        """Count an update that has been processed at that Unix time; return its age in seconds, NaN: not known."""
         timestamp = update.timestamp
         if timestamp != self._last_timestamp:  # of several at once, many were made in the same millisecond
             self._last_timestamp, self._last_made_at = timestamp, made_at(update)
-        made = self._last_made_at
-        age = 0.0 if made is None or made > now else now - made
+        age = self._server_clock.age(self._last_made_at, now)
         self._processed.add(age)
         self._working_on = None
         self._unprocessed -= 1
@@ -156,8 +164,7 @@ class ClientMetrics:
 
     def _working_age_seconds(self) -> float:
         working_on = self._working_on
-        made = None if working_on is None else made_at(working_on)
-        return 0.0 if made is None else max(0.0, time.time() - made)
+        return 0.0 if working_on is None else self._server_clock.age(made_at(working_on), time.time())
 
 
 def made_at(update: StockUpdate) -> float | None:

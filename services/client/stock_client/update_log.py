@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import structlog
 
@@ -87,5 +88,5 @@ def _log_one(update: StockUpdate, age_seconds: float) -> None:
         price=round(update.price, 2),
         change_percent=round(update.change_percent, 3),
         sequence=update.sequence,
-        age_seconds=round(age_seconds, 3),
+        age_seconds=None if math.isnan(age_seconds) else round(age_seconds, 3),
     )
