@@ -14,7 +14,8 @@ from needs import lack
 @cache
 def schemas() -> dict[str, Object]:
     """Return the operator's schema of each kind, in which a field that is not there is an error."""
-    (folder,) = (REPOSITORY / ".tools").glob("prometheus-operator-*") or [lack("the operator's schemas", "make tools")]
+    folders = list((REPOSITORY / ".tools").glob("prometheus-operator-*"))
+    (folder,) = folders or lack("the operator's schemas", "make tools")
     definitions = [yaml.safe_load(path.read_text())["spec"] for path in folder.glob("*.yaml")]
     return {each["names"]["kind"]: closed(each["versions"][0]["schema"]["openAPIV3Schema"]) for each in definitions}
 
