@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from blocked import MESSAGES, WINDOWS, sent_when_blocked
+from blocked import LARGE_MESSAGES, MESSAGES, WINDOWS, sent_when_blocked
 
 from flowcontrol import Window, wire_bytes
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
@@ -98,7 +98,7 @@ async def test_without_a_window_nothing_holds_the_server_back_at_the_bound():
         await until(in_flight, lambda messages: messages > 2 * bound, every_seconds=0.005, what="twice the bound")
 
 
-@pytest.mark.parametrize("message_bytes", MESSAGES)
+@pytest.mark.parametrize("message_bytes", LARGE_MESSAGES)
 async def test_grpcs_own_tuning_of_the_window_ends_at_4_mib(message_bytes):
     async with byte_session(message_bytes, window=Window(None)) as session:
         session.call(GENERATED)

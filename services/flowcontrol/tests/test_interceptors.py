@@ -273,11 +273,11 @@ async def test_names_that_have_bytes_outside_of_ascii_are_refused_by_grpc_or_bec
         await client.close()
 
 
-async def test_thousands_of_names_do_not_grow_the_metrics():
+async def test_hundreds_of_names_do_not_grow_the_metrics():
     ledger = Ledger(SendBook, most_clients=50)
     async with byte_session(sent=ledger) as session:
         client = RawClient(session)
-        numbers = iter(range(2_000))
+        numbers = iter(range(500))
 
         async def read_many() -> None:
             for number in numbers:
@@ -287,5 +287,5 @@ async def test_thousands_of_names_do_not_grow_the_metrics():
         await no_stream_open(session)
         accounts = ledger.statement().accounts
         assert len(accounts) == 50, "at most 20 streams are open at once, so none has to share a label"
-        assert session.sent_tally(GENERATED)["messages"] == 2_000
+        assert session.sent_tally(GENERATED)["messages"] == 500
         await client.close()

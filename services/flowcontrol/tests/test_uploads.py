@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from blocked import MESSAGES, WINDOWS, sent_when_blocked
+from blocked import LARGE_MESSAGES, MESSAGES, WINDOWS, sent_when_blocked
 
 from flowcontrol import ConsumerEvent, FlowControlClientInterceptor, SendBook, Thresholds, Window, wire_bytes
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
@@ -129,7 +129,7 @@ async def test_a_server_that_goes_on_gets_everything_and_is_never_sent_more_than
         assert await call == b"300"
 
 
-@pytest.mark.parametrize("message_bytes", MESSAGES)
+@pytest.mark.parametrize("message_bytes", LARGE_MESSAGES)
 async def test_a_server_without_a_window_is_sent_4_mib(message_bytes):
     async with byte_session(server_window=Window(None)) as session:
         ceiling = AUTOTUNED_ENDS_AT_BYTES // wire_bytes(message_bytes)

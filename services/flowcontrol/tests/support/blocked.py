@@ -10,6 +10,9 @@ WINDOWS = (16_384, 65_535, 262_144, 1_048_576)
 MESSAGES = (95, 1_000, 10_000)
 """Sizes of windows and messages that are tried with each other, in bytes."""
 
+LARGE_MESSAGES = MESSAGES[1:]
+"""For windows of many MiB, into which go tens of thousands of small ones."""
+
 BLOCKED_SECONDS = 0.05
 """A single write that has waited for so long is blocked: an unblocked one takes 0.0001 s."""
 
