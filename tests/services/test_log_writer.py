@@ -148,7 +148,7 @@ def test_a_client_whose_log_cannot_be_written_reads_on_and_counts_what_is_lost(f
 
 
 def test_a_client_whose_log_nobody_reads_reads_on_and_says_what_was_lost_once_somebody_does(fast_server: Service):
-    arguments = ["--server-address", fast_server.address]
+    arguments = ["--server-address", fast_server.address, "--log-updates-per-second", "1000000"]
     with full_pipe() as (out, into), deaf("stock_client", arguments, into) as client:
         client.metric_reaches(LOST, 100)
         received = client.metric("stock_updates_received_total")
