@@ -10,7 +10,7 @@ TESTS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench-isolation window-age chaos
+.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench bench-isolation window-age chaos
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ scenario-slow: $(VENV)/ready compose-answers ## Five minutes with a client that 
 
 snapshot: $(VENV)/ready ## Save the home dashboard and its panels as PNG; LAB_SNAPSHOT_THEME=dark and more (lab snapshot --help)
 	@$(BIN)/lab snapshot
+
+bench: $(VENV)/ready ## Measure the services beside bare grpcio in 10 minutes; BENCH=--quick; PEER=host:port for another server
+	@$(BIN)/lab bench $(BENCH) $(if $(PEER),--peer $(PEER))
 
 bench-isolation: $(VENV)/ready ## Measure a fast client beside up to 1,000 stalled ones, and what these cost the server
 	@$(BIN)/lab bench-isolation

@@ -18,6 +18,7 @@ COMMANDS = {
     "window-age": ("predict.window_age", "Draw the age of one slow client's data for windows of 16 KiB to 1 MiB"),
     "certs": ("certs.command", "Make certificates for development: an authority, and one for each service"),
     "chaos": ("chaos.command", "Play faults with real processes, and hold each against the figure that it must meet"),
+    "bench": ("bench.speed.command", "Measure rates, processor time, latency and memory beside bare grpcio programs"),
     "bench-isolation": ("bench.command", "Measure a fast client beside up to 1,000 stalled ones, and their cost"),
 }
 """Module below `lab`, imported only once it is called, and what it does."""

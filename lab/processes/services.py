@@ -49,23 +49,30 @@ def run_server(
     host: str = "127.0.0.1",
     within: Sequence[str] = (),
     by: Sequence[str] = ("-m",),
+    module: str = "stock_server",
 ) -> Any:
     """Return a context that holds a stock server, on free ports of `host`.
 
     `within` is a command that runs it there, `by` what Python is told to run it by.
     """
     ports = ("--host", host, "--grpc-port", "0", "--metrics-port", "0")
-    command = (*within, sys.executable, *by, "stock_server")
+    command = (*within, sys.executable, *by, module)
     return _run("server", log_folder, host, command, *ports, *ONE_CLIENT, *arguments)
 
 
 def run_client(
-    log_folder: Path, name: str, server: Service, *arguments: str, host: str = "127.0.0.1", within: Sequence[str] = ()
+    log_folder: Path,
+    name: str,
+    server: Service,
+    *arguments: str,
+    host: str = "127.0.0.1",
+    within: Sequence[str] = (),
+    module: str = "stock_client",
 ) -> Any:
     """Return a context that holds a stock client of `server`, by the name given."""
     target = ("--server-address", f"{server.host}:{server.grpc_port}", "--name", name)
     metrics = ("--metrics-host", host, "--metrics-port", "0")
-    command = (*within, sys.executable, "-m", "stock_client")
+    command = (*within, sys.executable, "-m", module)
     return _run(name, log_folder, host, command, *target, *metrics, *arguments)
 
 

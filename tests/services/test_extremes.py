@@ -56,8 +56,8 @@ def use(settings: Any, loop: asyncio.AbstractEventLoop) -> None:
         seconds = phase.draw_seconds() if phase.draw_seconds is not None else 0.0
 
         async def connect() -> None:
-            interceptor = FlowControlClientInterceptor(settings.name, settings.window, registry=CollectorRegistry())
-            async with open_channel(settings, interceptor):
+            FlowControlClientInterceptor(settings.name, settings.window, registry=CollectorRegistry())
+            async with open_channel(settings):
                 for wait in (seconds, settings.backoff_max_seconds, settings.retry_after_max_seconds):
                     asyncio.create_task(asyncio.sleep(wait)).cancel()
 

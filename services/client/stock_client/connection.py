@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
+from typing import Any
 
 import grpc
 import structlog
@@ -20,12 +22,13 @@ from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader
 from stockservice.stock_pb2_grpc import StockServiceStub
 
+SERVICE_NAME = "stockservice.StockService"
+STREAMS = ("GetUpdates", "GetUpdateBatches")
+
 log = structlog.get_logger()
 
 
-def open_channel(
-    settings: ClientSettings, interceptor: FlowControlClientInterceptor, tls: Credentials | None = None
-) -> grpc.aio.Channel:
+def open_channel(settings: ClientSettings, tls: Credentials | None = None) -> grpc.aio.Channel:
     """Return a channel with the window that is set, to all addresses that the server's name resolves to, in turn.
 
     By default grpc asks the resolver again after 30 s at the soonest, and waits up to 120 s to connect again.
@@ -48,15 +51,23 @@ def open_channel(
     if tls is None and settings.tls.named:
         tls = load(settings.tls)
     if tls is None:
-        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptor.interceptors)
+        return grpc.aio.insecure_channel(target, options=options)
     if settings.tls_server_name is not None:
         options.append(("grpc.ssl_target_name_override", settings.tls_server_name))
     credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
-    return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptor.interceptors)
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 def _largest_batch_bytes(settings: ClientSettings) -> int:
     return BatchLimit.for_window(settings.window).most_bytes if settings.batches else 0
+
+
+def measured_stub(channel: grpc.aio.Channel, interceptor: FlowControlClientInterceptor) -> Any:
+    """Return the stub of a channel, whose streams are measured."""
+    stub: Any = StockServiceStub(channel)
+    for name in STREAMS:
+        setattr(stub, name, partial(interceptor.start, getattr(stub, name), f"{SERVICE_NAME}/{name}"))
+    return stub
 
 
 async def read_for_ever(
@@ -95,10 +106,10 @@ async def read_for_ever(
         with attempt:
             tls = None if files is None else files.now()
             try:
-                async with open_channel(settings, interceptor, tls) as channel:
+                async with open_channel(settings, tls) as channel:
                     lost = asyncio.create_task(_lost(channel))
                     try:
-                        await reader.read_one_stream(StockServiceStub(channel), lost)
+                        await reader.read_one_stream(measured_stub(channel, interceptor), lost)
                     finally:
                         lost.cancel()
             except StreamEndedError as error:

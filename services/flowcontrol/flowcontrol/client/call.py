@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from flowcontrol.books.meter import ReceiveMeter
-from flowcontrol.books.reads import measured_messages, measured_read
+from flowcontrol.books.reads import measured_messages
 
 
 class MeasuredCall:
@@ -30,7 +30,18 @@ class MeasuredCall:
 
     async def read(self) -> Any:
         """Return the next message, or `grpc.aio.EOF`."""
-        return await measured_read(self._flowcontrol_call.read, self._flowcontrol_meter)
+        meter = self._flowcontrol_meter  # as `measured_read`, without another coroutine for every message
+        meter.begin()
+        try:
+            message = await self._flowcontrol_call.read()
+        except BaseException:
+            meter.ended()
+            raise
+        if message is grpc.aio.EOF:
+            meter.ended()
+        else:
+            meter.received(message)
+        return message
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Register a callback for the end of the call; it is given this call in place of the original."""

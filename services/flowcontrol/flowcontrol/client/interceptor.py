@@ -74,6 +74,16 @@ class FlowControlClientInterceptor(grpc.aio.UnaryStreamClientInterceptor):
         """What to open a channel with, three: grpc takes each for one kind of call only, whatever it could do."""
         return [self, _StreamStreamInterceptor(self), _StreamUnaryInterceptor(self)]
 
+    def start(self, method: Callable[..., Any], name: str, request: Any, metadata: Any = ()) -> Any:
+        """Start a call of a channel without `interceptors`, and return it, measured.
+
+        `method` is the stub's, `name` its name on the wire, as 'package.Service/Method'. grpc puts a call with
+        interceptors into two more generators for every message.
+        """
+        identity = Identity.for_new_stream(self._client, self._window)
+        call = method(request, metadata=(*metadata, *identity.metadata()))
+        return self._reading(MeasuredUnaryStreamCall, call, name, identity)
+
     async def intercept_unary_stream(
         self, continuation: Continuation, client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:

@@ -1,0 +1,1 @@
+"""What the services cost beside bare grpcio: rates, processor time, latency, memory, start."""
