@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
-from rich.console import Console
-from rich.table import Table
 
-from flowcontrol import DEFAULT_WINDOW_BYTES, Window
-from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from flowcontrol import DEFAULT_BUFFER_MESSAGES, DEFAULT_WINDOW_BYTES, LogBounds, Window
 from lab.console import new_console
-from lab.predict.prediction import Prediction, Scenario, predict
+from lab.predict.prediction import Scenario, predict
+from lab.predict.table import print_table
 from lab.slow_reader import KEEPALIVE_TIME_SECONDS
 from servicekit.settings import CommandSettings, load_settings
 from servicekit.values import Seconds
@@ -50,8 +47,8 @@ class PredictSettings(CommandSettings):
         coerce_numbers_to_str=True,
         description="receive window of the client, 16384 to 2147483647 bytes, or auto",
     )
-    policy: Literal["pause", "conflate", "drop-oldest", "disconnect"] = Field(
-        "pause", description="the server's for slow clients: pause, conflate, drop-oldest or disconnect"
+    policy: Literal["pause", "replay", "conflate", "drop-oldest", "disconnect"] = Field(
+        "pause", description="the server's for slow clients: pause, replay, conflate, drop-oldest or disconnect"
     )
     buffer_updates: int = Field(
         DEFAULT_BUFFER_MESSAGES,
@@ -61,6 +58,13 @@ class PredictSettings(CommandSettings):
     )
     disconnect_after_seconds: Seconds = Field(
         5.0, description="seconds with its buffer full that disconnect waits, 0 or more"
+    )
+    keep_updates: int = Field(
+        LogBounds.messages, ge=1, le=LARGEST_NUMBER, description="updates that the server's log keeps, 1 or more"
+    )
+    keep_bytes: int = Field(LogBounds.bytes, ge=1, le=2**40, description="bytes of updates that it keeps, 1 or more")
+    outage_seconds: Seconds = Field(
+        60.0, description="seconds that a client may be away, or its connection down, and miss nothing, 0 or more"
     )
     tickers: int = Field(1, ge=1, le=LARGEST_NUMBER, description="stocks in the feed, 1 or more")
     streams: int = Field(
@@ -89,6 +93,8 @@ class PredictSettings(CommandSettings):
             window=Window.parse(self.window_bytes),
             policy=Policy(self.policy),
             buffer_updates=self.buffer_updates,
+            keep_updates=self.keep_updates,
+            keep_bytes=self.keep_bytes,
             tickers=self.tickers,
             streams=self.streams,
             disconnect_after_seconds=self.disconnect_after_seconds,
@@ -104,116 +110,5 @@ def main(arguments: Sequence[str]) -> int:
     if settings.json_:
         print(json.dumps(asdict(prediction), indent=2))
     else:
-        print_table(scenario, prediction, new_console())
+        print_table(scenario, prediction, settings.outage_seconds, new_console())
     return 0
-
-
-def print_table(scenario: Scenario, prediction: Prediction, console: Console) -> None:
-    """Print a row for each figure, with its unit and where it comes from."""
-    window = f"{scenario.window_bytes:,} bytes" + (" (autotuned)" if scenario.window.size_bytes is None else "")
-    table = Table(
-        title=f"{scenario.updates_per_second:g} updates/s of {scenario.message_bytes:,} bytes, "
-        f"{scenario.processing_seconds:g} s to process one, window {window}, policy {scenario.policy}",
-        title_justify="left",
-    )
-    table.add_column("figure")
-    table.add_column("predicted", justify="right")
-    table.add_column("because")
-    for figure, value, reason in rows(scenario, prediction):
-        table.add_row(figure, value, reason)
-    console.print(table)
-
-
-def rows(scenario: Scenario, prediction: Prediction) -> list[tuple[str, str, str]]:
-    """Return figure, value and reason, a row each."""
-    p = prediction
-    memory = [
-        ("server's memory, a stream", _bytes(p.memory_per_stream_bytes), "measured: make bench-isolation"),
-        ("server's memory, all streams", _bytes(p.memory_bytes), f"{scenario.streams:,} x, and what they share"),
-    ]  # fmt: skip
-    if not p.held_back:
-        return [
-            ("the client", "keeps up", f"{scenario.processing_seconds:g} s <= 1 / {scenario.updates_per_second:g} s"),
-            ("age of its data", _seconds(p.age_seconds), "the processing; nothing waits"),
-            *memory,
-        ]
-    result = [
-        (
-            "in flight, client that reads nothing",
-            _updates(p.ceiling_updates, p.ceiling_bytes),
-            "the ceiling: window / update on the wire",
-        ),
-        (
-            "in flight, slow client",
-            f"{p.in_flight_least_updates:,} to {p.in_flight_most_updates:,} updates",
-            _step_reason(scenario),
-        ),
-        (
-            "  at first, at most",
-            f"{p.in_flight_most_at_first_updates:,} updates",
-            "it may give back unread what has just come",
-        ),
-        ("in flight, any client", _updates(p.bound_updates, p.bound_bytes), "the bound: two windows and two updates"),
-        (
-            "the server is held back after",
-            _seconds(p.held_back_after_seconds),
-            f"the ceiling / {scenario.excess_per_second:g} updates/s too many",
-        ),
-        (
-            "age of the client's data",
-            f"{_seconds(p.age_least_seconds)} to {_seconds(p.age_seconds)}",
-            _age_reason(scenario),
-        ),
-        ("  it settles after", _seconds(p.age_settles_after_seconds), "the client has read what came before"),
-        ("  if the client pauses, at most", f"{_seconds(p.age_bound_seconds)} + the pause", "the bound is in flight"),
-    ]
-    if scenario.policy is Policy.PAUSE:
-        result += [
-            ("updates never made", f"{p.unmade_per_second:,.3g} / s", "the source waits for the client"),
-            (
-                "behind a source that does not wait",
-                f"{p.lag_growth:,.3g} s more each second",
-                "without end: it keeps all, the client is slower",
-            ),
-        ]
-    else:
-        result.append(("updates dropped", f"{p.dropped_per_second:,.3g} / s", "made and never sent"))
-    if scenario.policy is Policy.DISCONNECT:
-        when = "never" if p.disconnected_after_seconds is None else _seconds(p.disconnected_after_seconds)
-        result.append(("disconnected after", when, "a step must empty half of the buffer in time"))
-    result.append(("client's memory, at most", _bytes(p.client_memory_bound_bytes), "what is in flight waits there"))
-    return result + memory
-
-
-def _step_reason(scenario: Scenario) -> str:
-    step = f"{math.floor(scenario.reader.step):,}"
-    if scenario.reader.step < scenario.ceiling_updates / 2:
-        return f"a ping each {scenario.keepalive_time_seconds:g} s brings back the {step} it has read"
-    return f"it gives half of the window back at once, {step}"
-
-
-def _age_reason(scenario: Scenario) -> str:
-    waits = {
-        Policy.PAUSE: "",
-        Policy.CONFLATE: " + one interval of a ticker",
-        Policy.DROP_OLDEST: f" + {scenario.buffer_updates:,} updates that wait",
-        Policy.DISCONNECT: f" + {scenario.buffer_updates:,} updates that wait",
-    }
-    return f"what is in flight{waits[scenario.policy]} + processing"
-
-
-def _updates(updates: int, size: int) -> str:
-    return f"{updates:,} updates, {size:,} bytes"
-
-
-def _seconds(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
-
-
-def _bytes(size: int) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:,.3g} {unit}"
-    return f"{size:,} bytes"

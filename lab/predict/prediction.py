@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from flowcontrol import Window, wire_bytes
-from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from flowcontrol import DEFAULT_BUFFER_MESSAGES, LogBounds, Window, wire_bytes
 from lab.slow_reader import KEEPALIVE_TIME_SECONDS, SlowReader
 from stock_server.policy import Policy
 
@@ -19,8 +18,11 @@ STREAM_MEMORY_BYTES = 33_000
 CONNECTION_MEMORY_BYTES = 16_000
 """What its connection costs besides: `make bench-isolation`, own channels less shared channel."""
 
-BUFFERED_MESSAGE_BYTES = 8
-"""A place in a stream's buffer; the messages themselves are shared by all streams of the feed."""
+QUEUED_TICKER_BYTES = 100
+"""A ticker in a stream's queue under `conflate` (a dict's place); its update is shared by all streams."""
+
+LOGGED_UPDATE_BYTES = 340
+"""What an update takes in the log beside its own bytes (`tracemalloc` over 50,000 of them)."""
 
 MESSAGE_OVERHEAD_BYTES = 33
 """What Python adds to a serialised message (`sys.getsizeof(b"")`)."""
@@ -39,6 +41,8 @@ class Scenario:
     window: Window
     policy: Policy = Policy.PAUSE
     buffer_updates: int = DEFAULT_BUFFER_MESSAGES
+    keep_updates: int = LogBounds.messages
+    keep_bytes: int = LogBounds.bytes
     tickers: int = 1
     streams: int = 1
     disconnect_after_seconds: float = 5.0
@@ -84,10 +88,17 @@ class Scenario:
 
     @property
     def buffered_updates(self) -> int:
-        """Updates that wait in the server."""
+        """Updates that wait in the server; under `replay` once it has come to the most that there can be."""
         if self.policy is Policy.PAUSE:
             return 0  # an update is made when its turn has come
+        if self.policy is Policy.REPLAY:
+            return self.kept_updates
         return self.tickers if self.policy is Policy.CONFLATE else self.buffer_updates
+
+    @property
+    def kept_updates(self) -> int:
+        """Updates that the log keeps."""
+        return min(self.keep_updates, max(1, self.keep_bytes // max(1, self.message_bytes)))
 
     @property
     def buffer_span_seconds(self) -> float:
@@ -124,6 +135,10 @@ class Prediction:
     age_settles_after_seconds: float | None
     lag_growth: float
     """Seconds per second by which the client falls behind a source that keeps all updates and waits for nobody."""
+    log_reaches_back_seconds: float
+    """For so long a client may be away, and misses nothing when it is back."""
+    falls_out_after_seconds: float | None
+    """When a stream under `replay` begins to lose updates, for the log has them no more."""
     disconnected_after_seconds: float | None
     """When the stream is ended; the client notices once it has read what is in flight."""
     memory_per_stream_bytes: int
@@ -147,6 +162,7 @@ def predict(scenario: Scenario) -> Prediction:
         (math.ceil(reader.least), math.floor(reader.most), math.floor(reader.most_at_first)) if held_back else (0, 0, 0)
     )
     held_back_after = ceiling / excess if held_back else None
+    falls_out_after = _falls_out_after_seconds(scenario, held_back_after)
     waited = scenario.buffer_span_seconds if held_back else 0.0
     per_stream = CONNECTION_MEMORY_BYTES + STREAM_MEMORY_BYTES + _own_buffer_bytes(scenario)
     return Prediction(
@@ -166,14 +182,16 @@ def predict(scenario: Scenario) -> Prediction:
         age_seconds=most * processing + waited + processing,
         age_bound_seconds=(bound if held_back else 0) * processing + waited + processing,
         age_settles_after_seconds=(
-            (held_back_after * scenario.updates_per_second + at_first - most) * processing
+            max((held_back_after * scenario.updates_per_second + at_first - most) * processing, falls_out_after or 0.0)
             if held_back_after is not None
             else None
         ),
         lag_growth=excess / scenario.updates_per_second,
+        log_reaches_back_seconds=scenario.kept_updates / scenario.updates_per_second,
+        falls_out_after_seconds=falls_out_after,
         disconnected_after_seconds=_disconnected_after_seconds(scenario, held_back_after),
         memory_per_stream_bytes=per_stream,
-        memory_bytes=per_stream * scenario.streams + _shared_buffer_bytes(scenario),
+        memory_bytes=per_stream * scenario.streams + _log_bytes(scenario),
         client_memory_bound_bytes=bound * frame if held_back else 0,
     )
 
@@ -195,11 +213,19 @@ def _disconnected_after_seconds(scenario: Scenario, held_back_after: float | Non
     return held_back_after + scenario.buffer_span_seconds + scenario.disconnect_after_seconds
 
 
+def _falls_out_after_seconds(scenario: Scenario, held_back_after: float | None) -> float | None:
+    if scenario.policy is not Policy.REPLAY or held_back_after is None:
+        return None
+    return held_back_after + scenario.kept_updates / scenario.excess_per_second
+
+
 def _own_buffer_bytes(scenario: Scenario) -> int:
     if scenario.policy is Policy.PAUSE:
         return scenario.message_bytes + MESSAGE_OVERHEAD_BYTES
-    return scenario.buffered_updates * BUFFERED_MESSAGE_BYTES
+    return scenario.tickers * QUEUED_TICKER_BYTES if scenario.policy is Policy.CONFLATE else 0
 
 
-def _shared_buffer_bytes(scenario: Scenario) -> int:
-    return scenario.buffered_updates * (scenario.message_bytes + MESSAGE_OVERHEAD_BYTES)
+def _log_bytes(scenario: Scenario) -> int:
+    if scenario.policy is Policy.PAUSE:
+        return 0
+    return scenario.kept_updates * (scenario.message_bytes + LOGGED_UPDATE_BYTES)

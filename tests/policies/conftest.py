@@ -12,7 +12,14 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from flowcontrol import FlowControlClientInterceptor, FlowControlServerInterceptor, Ledger, SendBook
+from flowcontrol import (
+    FlowControlClientInterceptor,
+    FlowControlServerInterceptor,
+    Ledger,
+    LogReader,
+    MessageLog,
+    SendBook,
+)
 from stock_client.connection import read_for_ever
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
@@ -20,7 +27,7 @@ from stock_client.presence import Presence
 from stock_client.processing import Phase
 from stock_client.settings import ClientSettings
 from stock_client.stream import StreamReader, count_in
-from stock_server.feed import LiveFeed
+from stock_server.feed import LiveFeed, size_of
 from stock_server.grpc_server import build
 from stock_server.health import Health
 from stock_server.pace import Pace
@@ -79,6 +86,11 @@ class HandPace(Pace):
             del self.seen_by[listener]
 
 
+def reads(book: SendBook) -> bool:
+    """Tell whether a stream reads the log."""
+    return isinstance(book.buffer, LogReader) and not book.buffer.is_closed
+
+
 class Market:
     """The server. A beat makes an update of each ticker, for the feed and for each stream that waits for its own."""
 
@@ -96,7 +108,8 @@ class Market:
         self.interceptor = FlowControlServerInterceptor(ledger=ledger, registry=self.registry)
         self.ledger = self.interceptor.ledger
         sources = new_sources or self._new_sources
-        self.feed = LiveFeed(sources(), self.pace)
+        self.updates = MessageLog(self.settings.log_bounds, size_of=size_of)
+        self.feed = LiveFeed(sources(), self.pace, self.updates)
         self.service = StockService(self.pace, self.feed, sources, self.settings.limits)
         self.server, self.port = build(self.settings, self.service, Health(), self.interceptor, self.settings.grpc_port)
 
@@ -110,8 +123,9 @@ class Market:
 
     @property
     def subscribed(self) -> int:
-        """How many buffers the feed fills, once it waits for beats."""
-        return len(self.feed._buffers) if self.feed._task in self.pace.seen_by else 0
+        """How many streams read the log, once the feed waits for beats."""
+        books = self.ledger.open_books()
+        return sum(reads(book) for book in books) if self.feed._task in self.pace.seen_by else 0
 
     def books(self, client: str) -> list[SendBook]:
         """Return the books of a client's open streams."""

@@ -17,6 +17,8 @@ from stockservice.stock_pb2_grpc import StockServiceServicer, StockServiceStub, 
 
 from waiting import until
 
+LIVE = [policy for policy in Policy if policy is not Policy.PAUSE]
+
 
 def wanted(policy: str) -> tuple[tuple[str, str], ...]:
     return ((POLICY_KEY, policy),)
@@ -69,7 +71,7 @@ async def test_each_stream_of_a_connection_has_the_policy_it_asks_for(opener):
     sources = [metadata[SOURCE_KEY] for metadata in given]
     assert len(set(sources[:2])) == 2, "a source of its own for each that pauses"
     assert set(sources[2:]) == {market.feed.source_id}, "one for all others"
-    await until(lambda: market.subscribed, lambda subscribed: subscribed == 6)
+    await until(lambda: market.subscribed, lambda subscribed: subscribed == 2 * len(LIVE))
     for policy in Policy:
         assert market.metric("flowcontrol_server_policy_streams", policy=policy) == 2
     for call in calls:
@@ -97,7 +99,7 @@ async def test_a_server_that_drains_ends_streams_of_all_policies(opener):
     market = await opener.market()
     stub = StockServiceStub(opener.channel(market))
     calls = [stub.GetUpdates(EmptyRequest(), metadata=wanted(policy)) for policy in Policy]
-    await until(lambda: market.subscribed, lambda subscribed: subscribed == 3)
+    await until(lambda: market.subscribed, lambda subscribed: subscribed == len(LIVE))
     market.pace.stop()
     for call in calls:
         assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.UNAVAILABLE
@@ -107,22 +109,12 @@ async def test_a_server_that_drains_ends_streams_of_all_policies(opener):
 async def test_a_server_that_drains_ends_streams_that_have_not_begun(opener, policy):
     """They wait out the initial delay, while the feed has begun for others and ends first."""
     market = await opener.market(pace=Pace(3600, initial_delay_seconds=3600))
-    with market.feed.subscribed(Listener()):
-        await asyncio.sleep(0)
-        call = StockServiceStub(opener.channel(market)).GetUpdates(EmptyRequest(), metadata=wanted(policy))
-        await call.initial_metadata()
-        market.pace.stop()
-        assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.UNAVAILABLE
-
-
-class Listener:
-    """A buffer that lets the feed begin."""
-
-    def put(self, key: Any, message: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    market.feed.begin()
+    await asyncio.sleep(0)
+    call = StockServiceStub(opener.channel(market)).GetUpdates(EmptyRequest(), metadata=wanted(policy))
+    await call.initial_metadata()
+    market.pace.stop()
+    assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.UNAVAILABLE
 
 
 class Gappy(StockServiceServicer):

@@ -127,6 +127,6 @@ async def test_one_that_is_ended_leaves_the_others_alone(opener):
     for _ in range(60):
         await market.beat()
         await reader.caught_up(book)
-    assert market.subscribed == 1
+    await until(lambda: market.subscribed, lambda subscribed: subscribed == 1)
     for ticker in ("AAPL", "MSFT", "NVDA"):
         assert reader.sequences(ticker) == list(range(1, 61))

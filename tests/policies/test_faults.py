@@ -9,9 +9,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from flowcontrol import DropOldestBuffer, FlowControlServerInterceptor, SendBook
-from flowcontrol.identity import CLIENT_NAME_KEY, Identity
-from stock_server.feed import BUFFERS_A_TURN, FAULTS, LiveFeed
+from flowcontrol import FlowControlServerInterceptor, MessageLog
+from flowcontrol.identity import CLIENT_NAME_KEY
+from stock_server.feed import FAULTS, UPDATES_A_TURN, LiveFeed, size_of
 from stock_server.service import FAULT
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
@@ -49,17 +49,17 @@ def faults() -> float:
     return float(FAULTS._value.get())
 
 
-async def test_a_buffer_that_fails_ends_its_stream_and_the_others_go_on(opener):
+async def test_a_reader_that_fails_ends_its_stream_and_the_others_go_on(opener):
     market = await opener.market(policy="drop-oldest")
     calls = {client: open_stream(opener, market, client) for client in ("one", "broken", "two")}
     await until(lambda: market.subscribed, lambda subscribed: subscribed == 3)
-    (broken,) = [buffer for buffer in market.feed._buffers if buffer._book.client == "broken"]
+    (broken,) = market.books("broken")
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError(DETAIL)
 
     before = faults()
-    broken.put = fail
+    broken.buffer._next = fail
     with capture_logs() as events:
         await market.beat()
         assert await end_of(calls["broken"]) == FAULT
@@ -68,8 +68,8 @@ async def test_a_buffer_that_fails_ends_its_stream_and_the_others_go_on(opener):
         updates = [await calls[client].read() for _ in range(6)]
         assert [update.sequence for update in updates] == [1, 1, 1, 2, 2, 2]
         calls[client].cancel()
-    told = [event for event in events if event["event"] == "feed.stream.failed"]
-    assert len(told) == faults() - before == 1, "then it is fed no more"
+    (told,) = [event for event in events if event["event"] == "stream.failed"]
+    assert (told["client"], faults() - before) == ("broken", 1)
 
 
 async def test_a_source_that_fails_keeps_nobody_from_the_others_and_may_recover(opener):
@@ -142,8 +142,8 @@ async def test_a_stream_whose_client_has_gone_is_ended_once_and_is_no_fault(open
     assert [event for event in events if event["event"] == "stream.failed"] == []
 
 
-async def test_a_beat_gives_others_a_turn_between_tickers_and_between_many_streams():
-    tickers, streams = 10, 3 * BUFFERS_A_TURN
+async def test_a_beat_of_many_tickers_gives_others_turns():
+    turns_a_beat = 10
     turns: list[int] = []
 
     class OneBeat:
@@ -152,12 +152,12 @@ async def test_a_beat_gives_others_a_turn_between_tickers_and_between_many_strea
             turns.append(others)
 
     others = 0
-    feed: Any = LiveFeed([StockSource(f"T{number}") for number in range(tickers)], OneBeat())
-    for number in range(streams):
-        book = SendBook(method="a/B", identity=Identity(), client=f"{number}", opened_at=0.0)
-        feed._buffers[DropOldestBuffer(book)] = lambda: None
-    running = asyncio.ensure_future(feed._run())
+    updates: MessageLog[Any] = MessageLog(size_of=size_of)
+    sources = [StockSource(f"T{number}") for number in range(turns_a_beat * UPDATES_A_TURN)]
+    pace: Any = OneBeat()
+    running = asyncio.ensure_future(LiveFeed(sources, pace, updates)._run())
     while not running.done():
         others += 1
         await asyncio.sleep(0)
-    assert turns[0] >= tickers * 3
+    assert turns[0] >= turns_a_beat
+    assert updates.head == len(sources)

@@ -18,7 +18,7 @@ from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds, 
 from stock_client.address import METRICS_HOST, METRICS_PORT
 from stock_client.processing import GRAMMAR, Processing
 
-Policy = Literal["pause", "conflate", "drop-oldest", "disconnect"]
+Policy = Literal["pause", "replay", "conflate", "drop-oldest", "disconnect"]
 
 
 def default_name() -> str:
@@ -78,7 +78,9 @@ class ClientSettings(ServiceSettings):
         False, description="ask for several updates in a message where several wait; of a server without, single ones"
     )
     policy: Policy | None = Field(
-        None, description="what to get when too slow: pause, conflate, drop-oldest, disconnect; the server's by default"
+        None,
+        description="what to get when too slow: pause, replay, conflate, drop-oldest, disconnect; the server's by "
+        "default",
     )
     ready_within_seconds: SomeSeconds = Field(
         60.0, description="seconds without a stream from which on the client is not ready, above 0"

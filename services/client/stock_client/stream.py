@@ -24,8 +24,8 @@ SOURCE_KEY = "stock-source"
 POLICY_KEY = "stock-policy"
 """Request metadata: the policy wanted when too slow. Initial metadata: the policy given."""
 
-POLICIES_THAT_DROP = ("conflate", "drop-oldest", "disconnect")
-"""Under these a missing number is explained: the server has left the update out."""
+POLICIES_THAT_DROP = ("replay", "conflate", "drop-oldest", "disconnect")
+"""Under these a missing number is explained: the server has left the update out, or its log has it no more."""
 
 log = structlog.get_logger()
 

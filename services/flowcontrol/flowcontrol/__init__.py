@@ -3,11 +3,15 @@
 from flowcontrol.books.book import Book, ReceiveBook, SendBook
 from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.books.ledger import Account, Ledger, Statement
-from flowcontrol.buffers import ConflateBuffer, DisconnectBuffer, DropOldestBuffer, StreamBuffer
 from flowcontrol.client.interceptor import FlowControlClientInterceptor
 from flowcontrol.gather import Batch, BatchLimit, Entries, Gathering
 from flowcontrol.identity import Identity, is_client_name
 from flowcontrol.keepalive import Keepalive
+from flowcontrol.log.conflate import ConflateReader
+from flowcontrol.log.disconnect import DisconnectReader
+from flowcontrol.log.in_order import DEFAULT_BUFFER_MESSAGES, DropOldestReader, ReplayReader
+from flowcontrol.log.message_log import LogBounds, LogState, MessageLog
+from flowcontrol.log.reader import LogReader
 from flowcontrol.metrics.both_ends import CLIENT_METRICS, SERVER_METRICS
 from flowcontrol.metrics.collector import LedgerCollector
 from flowcontrol.server.interceptor import FlowControlServerInterceptor
@@ -17,17 +21,18 @@ from flowcontrol.window import DEFAULT_WINDOW_BYTES, Window, wire_bytes
 
 __all__ = [
     "CLIENT_METRICS",
+    "DEFAULT_BUFFER_MESSAGES",
     "DEFAULT_WINDOW_BYTES",
     "SERVER_METRICS",
     "Account",
     "Batch",
     "BatchLimit",
     "Book",
-    "ConflateBuffer",
+    "ConflateReader",
     "ConsumerEvent",
     "ConsumerWatch",
-    "DisconnectBuffer",
-    "DropOldestBuffer",
+    "DisconnectReader",
+    "DropOldestReader",
     "Entries",
     "FlowControlClientInterceptor",
     "FlowControlServerInterceptor",
@@ -36,12 +41,16 @@ __all__ = [
     "Keepalive",
     "Ledger",
     "LedgerCollector",
+    "LogBounds",
+    "LogReader",
+    "LogState",
     "MeasuredStream",
+    "MessageLog",
     "ReceiveBook",
+    "ReplayReader",
     "SendBook",
     "SharedMessage",
     "Statement",
-    "StreamBuffer",
     "Thresholds",
     "Window",
     "current_stream",

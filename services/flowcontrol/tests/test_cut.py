@@ -10,9 +10,10 @@ import grpc
 import pytest
 
 from flowcontrol import (
-    DisconnectBuffer,
+    DisconnectReader,
     FlowControlServerInterceptor,
     Ledger,
+    MessageLog,
     SendBook,
     current_stream,
 )
@@ -170,50 +171,46 @@ async def test_a_server_stops_with_a_cut_stream_that_nobody_reads():
         call.cancel()
 
 
-async def test_an_overdue_buffer_ends_its_stream_and_the_books_balance():
-    """What waits in the buffer then is dropped; what the transport has comes to the client."""
+async def test_an_overdue_reader_ends_its_stream_and_the_books_balance():
+    """What waits then is dropped, also while nothing is appended; what the transport has comes to the client."""
     now = 0.0
+    log: MessageLog[bytes] = MessageLog(clock=lambda: now)
 
     class Feed(grpc.GenericRpcHandler):
-        def __init__(self) -> None:
-            self.buffers: list[DisconnectBuffer[bytes]] = []
-
         def service(self, details: grpc.HandlerCallDetails) -> Any:
             return grpc.unary_stream_rpc_method_handler(self.live)
 
         async def live(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
             stream = current_stream()
-            self.buffers.append(
-                DisconnectBuffer(
-                    stream.book,
-                    lambda seconds: stream.cut(CODE, f"behind for {seconds:g} s", TRAILERS),
-                    patience_seconds=5,
-                    most_messages=4,
-                    clock=lambda: now,
-                )
+            reader = DisconnectReader(
+                log,
+                stream.book,
+                on_overdue=lambda seconds: stream.cut(CODE, f"behind for {seconds:g} s", TRAILERS),
+                patience_seconds=0.1,
+                most_messages=4,
             )
-            async for message in self.buffers[-1]:
+            async for message in reader:
                 yield message
 
     ledger = Ledger(SendBook)
-    feed = Feed()
     server = grpc.aio.server(interceptors=[FlowControlServerInterceptor(ledger=ledger)])
-    server.add_generic_rpc_handlers((feed,))
+    server.add_generic_rpc_handlers((Feed(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=WINDOW.channel_options()) as channel:
         call = channel.unary_stream("/feed.Feed/live")(b"")
-        await until(lambda: feed.buffers)
-        (book,) = ledger.open_books()
+        (book,) = await until(lambda: [book for book in ledger.open_books() if book.buffer is not None])
+        made = 0
         while book.waiting < 5:
-            feed.buffers[0].put("AAPL", MESSAGE)
+            made += 1
+            log.append("AAPL", made, MESSAGE)
             await asyncio.sleep(0.01)
         assert (book.messages, book.waiting) == (FULL, 5)
-        now = 6.0
-        feed.buffers[0].put("AAPL", MESSAGE)
+        now, reader = 6.0, book.buffer
+        await until(lambda: reader.is_closed)
         messages, error = await read_to_its_end(call)
         assert (error.code(), error.details()) == (CODE, "behind for 6 s")
         await until(ledger.open_books, lambda books: books == [])
         assert messages == book.messages == FULL + 1
-        assert (book.produced, book.dropped, book.waiting) == (FULL + 1 + 5, 5, 0)
+        assert (book.produced, book.dropped, book.waiting) == (made, 4, 0)
     await server.stop(0)

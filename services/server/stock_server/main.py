@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from flowcontrol import FlowControlServerInterceptor, Thresholds
+from flowcontrol import FlowControlServerInterceptor, MessageLog, SharedMessage, Thresholds
 from servicekit.descriptors import raise_descriptor_limit
 from servicekit.lifetime import leave, stop_on_signals
 from servicekit.logs import configure_logging
@@ -17,7 +17,7 @@ from servicekit.tls import Reloaded
 from servicekit.tls_metrics import CertificateExpiry
 from stock_server.accepting import AcceptingServer
 from stock_server.credentials import certified_name
-from stock_server.feed import LiveFeed
+from stock_server.feed import LiveFeed, size_of
 from stock_server.grpc_server import build
 from stock_server.handshakes import FailedHandshakes
 from stock_server.health import Health
@@ -61,7 +61,8 @@ async def serve(settings: ServerSettings) -> None:
         return [StockSource(ticker, settings.padding_bytes) for ticker in settings.ticker_list]
 
     pace = Pace(settings.update_interval_seconds, settings.initial_delay_seconds)
-    service = StockService(pace, LiveFeed(new_sources(), pace), new_sources, settings.limits, registry)
+    updates: MessageLog[SharedMessage] = MessageLog(settings.log_bounds, size_of=size_of)
+    service = StockService(pace, LiveFeed(new_sources(), pace, updates), new_sources, settings.limits, registry)
     register_metrics(
         registry,
         interceptor.ledger,

@@ -12,16 +12,18 @@ POLICY_KEY = "stock-policy"
 
 
 class Policy(StrEnum):
-    """Slow-consumer policies; all but `pause` are fed by the live feed, which waits for nobody."""
+    """Slow-consumer policies; all but `pause` read the log of the live feed, which waits for nobody."""
 
     PAUSE = "pause"
     """One source per stream, which waits: every update, late."""
+    REPLAY = "replay"
+    """Every update from the log, late, as long as the log reaches back."""
     CONFLATE = "conflate"
     """The newest update of each ticker, fresh; older ones are dropped."""
     DROP_OLDEST = "drop-oldest"
     """The last updates; older ones are dropped."""
     DISCONNECT = "disconnect"
-    """As `drop-oldest`, but the stream is ended once its buffer has been full for some time."""
+    """As `drop-oldest`, but the stream is ended once so many have waited for some time."""
 
 
 class PolicyRefusedError(Exception):

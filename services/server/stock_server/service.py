@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,21 +15,19 @@ from prometheus_client import CollectorRegistry
 from flowcontrol import (
     Batch,
     BatchLimit,
-    ConflateBuffer,
-    DisconnectBuffer,
-    DropOldestBuffer,
     Entries,
     Gathering,
+    LogReader,
     MeasuredStream,
     SharedMessage,
-    StreamBuffer,
     current_stream,
+    wire_bytes,
 )
-from stock_server import slow_consumer
 from stock_server.admission import Admission, StreamLimits, StreamRefusedError
-from stock_server.feed import LiveFeed
+from stock_server.feed import FAULTS, LiveFeed
 from stock_server.pace import Pace
 from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
+from stock_server.reading import ReadLimits, reader_for
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceServicer
@@ -44,6 +42,8 @@ METHODS = (f"{SERVICE_NAME}/GetUpdates", f"{SERVICE_NAME}/GetUpdateBatches")
 """Both carry the same updates."""
 
 ENTRIES = Entries(StockUpdateBatch.UPDATES_FIELD_NUMBER)
+LARGEST_HEAD_BYTES = 5
+"""What stands before an update in a batch: a tag, and the length of up to 4 MiB."""
 
 FAULT = (grpc.StatusCode.INTERNAL, "a fault of the server has ended this stream; its log tells which")
 
@@ -51,19 +51,15 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Limits(StreamLimits):
+class Limits(ReadLimits, StreamLimits):
     """What streams may have, and how many there may be."""
 
     policy: Policy = Policy.PAUSE
     allowed_policies: frozenset[Policy] = frozenset(Policy)
-    buffer_updates: int = 256
-    """Updates that wait for a stream under `drop-oldest` and `disconnect`, at most."""
-    disconnect_after_seconds: float = 5.0
-    retry_delay_seconds: float = 1.0
 
 
 class StockService(StockServiceServicer):
-    """Streams updates: each stream from sources of its own that wait for it, or from the live feed through a buffer."""
+    """Streams updates: each stream from sources of its own that wait for it, or from the log of the live feed."""
 
     def __init__(
         self,
@@ -97,7 +93,7 @@ class StockService(StockServiceServicer):
         async with self._opened(context) as (policy, stream):
             paused = policy is Policy.PAUSE
             limit = BatchLimit.for_window(stream.book.identity.window)
-            updates = self._paused_batches(limit) if paused else self._live_batches(policy, stream)
+            updates = self._paused_batches(limit) if paused else self._live_batches(policy, stream, limit)
             async with aclosing(updates) as batches:
                 async for batch in batches:
                     yield batch
@@ -105,12 +101,14 @@ class StockService(StockServiceServicer):
     @asynccontextmanager
     async def _opened(self, context: Context) -> AsyncIterator[tuple[Policy, MeasuredStream]]:
         """Admit a stream, tell the client what it gets, and end it with the right status."""
+        paused = True
         try:
             self._admission.admit(context)
             policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
             stream = current_stream()
             stream.book.policy = policy
-            source_id = uuid.uuid4().hex if policy is Policy.PAUSE else self._feed.source_id
+            paused = policy is Policy.PAUSE
+            source_id = uuid.uuid4().hex if paused else self._feed.source_id
             await context.send_initial_metadata(((SOURCE_KEY, source_id), (POLICY_KEY, policy.value)))
             yield policy, stream
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
@@ -119,6 +117,8 @@ class StockService(StockServiceServicer):
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             raise  # the client has been told, or it has gone and grpc can tell it nothing more
         except Exception:
+            if not paused:
+                FAULTS.inc()
             log.exception("stream.failed", client=current_stream().book.client)
             await context.abort(*FAULT)
         finally:
@@ -146,31 +146,24 @@ class StockService(StockServiceServicer):
             if len(gathering) and not pace.goes_on:
                 yield gathering.take()
 
-    async def _live_batches(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[Batch]:
-        async with aclosing(self._live(policy, stream)) as updates:
-            async for update in updates:
-                yield Batch(1, ENTRIES.entry(update.serialized(StockUpdate.SerializeToString)))
+    async def _live_batches(self, policy: Policy, stream: MeasuredStream, limit: BatchLimit) -> AsyncGenerator[Batch]:
+        """Yield what waits when a batch can go."""
+        await self._pace.initial_delay()
+        most_bytes = limit.most_bytes - wire_bytes(0)
+        with self._reading(policy, stream) as reader:
+            while await reader.ready():
+                taken = reader.take_many(limit.most_messages, most_bytes, LARGEST_HEAD_BYTES)
+                entries = [ENTRIES.entry(update.serialized(StockUpdate.SerializeToString)) for update in taken]
+                yield Batch(len(entries), b"".join(entries))
 
     async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:
         await self._pace.initial_delay()
-        buffer = self._buffer(policy, stream)
-        with self._feed.subscribed(buffer, on_fault=lambda: stream.cut(*FAULT)):
-            async for message in buffer:
+        with self._reading(policy, stream) as reader:
+            async for message in reader:
                 yield message
 
-    def _buffer(self, policy: Policy, stream: MeasuredStream) -> StreamBuffer[SharedMessage]:
-        limits = self._limits
-        if policy is Policy.CONFLATE:
-            return ConflateBuffer(stream.book)
-        if policy is Policy.DROP_OLDEST:
-            return DropOldestBuffer(stream.book, limits.buffer_updates)
-
-        def end(behind_seconds: float) -> None:
-            stream.cut(*slow_consumer.status(behind_seconds, limits.buffer_updates, limits.retry_delay_seconds))
-
-        return DisconnectBuffer(
-            stream.book,
-            end,
-            patience_seconds=limits.disconnect_after_seconds,
-            most_messages=limits.buffer_updates,
-        )
+    @contextmanager
+    def _reading(self, policy: Policy, stream: MeasuredStream) -> Iterator[LogReader[SharedMessage]]:
+        self._feed.begin()
+        with closing(reader_for(policy, self._feed.updates, stream, self._limits)) as reader:
+            yield reader

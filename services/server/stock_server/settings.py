@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from flowcontrol import Keepalive, is_client_name
-from flowcontrol.buffers import DEFAULT_BUFFER_MESSAGES
+from flowcontrol import DEFAULT_BUFFER_MESSAGES, Keepalive, LogBounds, is_client_name
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS, DEFAULT_TIMEOUT_SECONDS, LEAST_INTERVAL_SECONDS
-from servicekit.settings import ServiceSettings
+from servicekit.settings import ServiceSettings, names_of
 from servicekit.tls import TlsFiles
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
@@ -23,10 +22,13 @@ LARGEST_PADDING_BYTES = 4_000_000
 
 LARGEST_TICKERS = 1_000
 
+LARGEST_KEPT_UPDATES = 100_000_000
+LARGEST_KEPT_BYTES = 2**40
+
 LARGEST_STREAMS = 1_000_000
 """No process has so many descriptors; grpc's limits are numbers of 32 bits."""
 
-PolicyName = Literal["pause", "conflate", "drop-oldest", "disconnect"]
+PolicyName = Literal["pause", "replay", "conflate", "drop-oldest", "disconnect"]
 """The values of `Policy`: of an enum, --help would show the names and not the values."""
 
 
@@ -97,7 +99,7 @@ class ServerSettings(ServiceSettings):
     channelz: bool = Field(True, description="tell whoever asks of all connections and streams (gRPC channelz)")
     tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
     policy: PolicyName = Field(
-        "pause", description="what a client gets that is too slow: pause, conflate, drop-oldest or disconnect"
+        "pause", description="what a client gets that is too slow: pause, replay, conflate, drop-oldest or disconnect"
     )
     allowed_policies: str = Field(
         ",".join(Policy), description="policies that a client may ask for instead, separated by commas"
@@ -110,10 +112,26 @@ class ServerSettings(ServiceSettings):
     )
     disconnect_after_seconds: Seconds = Field(
         5.0,
-        description="seconds with its buffer full that disconnect waits, 0 or more",
+        description="seconds with so many waiting after which disconnect ends a stream, 0 or more",
     )
     retry_delay_seconds: Seconds = Field(
         1.0, description="seconds that a disconnected client is told to stay away, 0 or more"
+    )
+    keep_updates: int = Field(
+        LogBounds.messages,
+        ge=1,
+        le=LARGEST_KEPT_UPDATES,
+        description=f"updates that the live feed's log keeps for those who read late or come back, 1 to "
+        f"{LARGEST_KEPT_UPDATES}",
+    )
+    keep_bytes: int = Field(
+        LogBounds.bytes,
+        ge=1_024,
+        le=LARGEST_KEPT_BYTES,
+        description=f"bytes of updates that it keeps, 1024 to {LARGEST_KEPT_BYTES}; each takes 340 more in memory",
+    )
+    keep_seconds: Seconds = Field(
+        0.0, description="seconds for which it keeps an update, 0 or more; 0: as long as there is room"
     )
     held_back_share: float = Field(
         0.5, gt=0, le=1, description="share of 10 s with writes blocked from which a client counts as held back, 0 to 1"
@@ -165,6 +183,16 @@ class ServerSettings(ServiceSettings):
                 raise ValueError(f"no such policy: '{name}'")
         return text
 
+    @model_validator(mode="after")
+    def _buffer_is_of_the_log(self) -> ServerSettings:
+        if self.buffer_updates > self.keep_updates:
+            kept = names_of(type(self), "keep_updates")
+            raise ValueError(
+                f"{names_of(type(self), 'buffer_updates')}: {self.buffer_updates} updates cannot wait in a log of "
+                f"{self.keep_updates} ({kept})"
+            )
+        return self
+
     @property
     def tls(self) -> TlsFiles:
         """The files of the gRPC port."""
@@ -190,6 +218,11 @@ class ServerSettings(ServiceSettings):
     def expected_client_list(self) -> list[str]:
         """Names of the expected clients, each once."""
         return list(dict.fromkeys(self.expected_clients.split(","))) if self.expected_clients else []
+
+    @property
+    def log_bounds(self) -> LogBounds:
+        """What the log of the live feed keeps."""
+        return LogBounds(self.keep_updates, self.keep_bytes, self.keep_seconds)
 
     @property
     def limits(self) -> Limits:

@@ -24,6 +24,8 @@ UPDATES_PER_SECOND = 200.0
 PROCESSING_SECONDS = 0.02
 WINDOW_BYTES = 65_535
 BUFFER_UPDATES = 40
+LOG_UPDATES = {policy: BUFFER_UPDATES if policy is Policy.REPLAY else 100_000 for policy in Policy}
+"""A stream that replays comes to the end of so short a log soon, and its age then settles."""
 TOLERANCE = 0.25
 """Of an age or a rate: the machine may be busy, and each part of the chain then adds its own."""
 
@@ -38,6 +40,7 @@ def scenario(policy: Policy, processing_seconds: float = PROCESSING_SECONDS) -> 
         policy,
         BUFFER_UPDATES,
         disconnect_after_seconds=3600,
+        keep_updates=LOG_UPDATES[policy],
     )
 
 
@@ -51,6 +54,7 @@ def test_a_measured_run_comes_to_what_was_predicted(services: Services, tmp_path
     server = services.server(
         *("--update-interval-seconds", str(1 / UPDATES_PER_SECOND), "--padding-bytes", str(PADDING_BYTES)),
         *("--policy", policy, "--buffer-updates", str(BUFFER_UPDATES), "--disconnect-after-seconds", "3600"),
+        *("--keep-updates", str(LOG_UPDATES[policy])),
     )
     client = services.client(
         server.address, "--processing", str(PROCESSING_SECONDS), "--window-bytes", str(WINDOW_BYTES)
@@ -135,6 +139,17 @@ def test_pings_give_a_slow_reader_more_often_less():
     assert predict(without).disconnected_after_seconds is None, "half of the buffer leaves it every 20 minutes"
     assert predict(with_pings).in_flight_least_updates == 650
     assert predict(with_pings).disconnected_after_seconds is not None, "5 updates are no half of a buffer"
+
+
+def test_a_log_reaches_back_for_what_it_keeps_and_a_slow_stream_falls_out_of_it():
+    replaying = Scenario(95, 10, 0.2, Window(65_535), Policy.REPLAY, keep_updates=3_000)
+    predicted = predict(replaying)
+    assert predicted.log_reaches_back_seconds == 300
+    assert predicted.falls_out_after_seconds == pytest.approx(655 / 5 + 3_000 / 5)
+    assert predicted.lag_growth == pytest.approx(0.5)
+    assert predict(replace(replaying, keep_bytes=95 * 100)).log_reaches_back_seconds == 10
+    assert predict(replace(replaying, processing_seconds=0.1)).falls_out_after_seconds is None
+    assert predict(replace(replaying, policy=Policy.DROP_OLDEST)).falls_out_after_seconds is None
 
 
 def test_memory_grows_with_streams_and_not_with_the_window():

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 from flowcontrol.identity import Identity
 
@@ -121,11 +120,32 @@ class Book:
         }
 
 
+class Standing(NamedTuple):
+    """What has become of messages that are written in their turn, since the book was last brought up to date."""
+
+    produced: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    """How many wait now."""
+
+    def standing(self) -> Standing:
+        """Return itself: what stands still."""
+        return self
+
+
+class Backlog(Protocol):
+    """What holds messages until their turn to be written. It brings the book up to date when one is taken."""
+
+    def standing(self) -> Standing:
+        """Return what has come since then, and what waits now; may be called in any thread."""
+
+
 @dataclass(slots=True, eq=False)
 class SendBook(Book):
     """A stream seen from the end that sends: a message counts once the transport has accepted it.
 
-    At any moment: produced = messages + dropped + waiting.
+    At any moment, in a snapshot: produced = messages + dropped + waiting. In between `produced` and `dropped` of a
+    stream with a `buffer` are those of the moment at which it last took a message from there.
     """
 
     peer: str = ""
@@ -136,7 +156,7 @@ class SendBook(Book):
     """Messages made for this stream."""
     dropped: int = 0
     """Messages made and never sent: by policy, or because the stream ended."""
-    buffer: Sized | None = None
+    buffer: Backlog | None = None
     """What holds messages that wait for their turn to be written; None where the sender makes one only then."""
     in_write: int = 0
     """Messages handed to the transport and not yet accepted: those of one write, or more where writes were given up in
@@ -151,23 +171,38 @@ class SendBook(Book):
     @property
     def waiting(self) -> int:
         """Messages that wait in the sender."""
-        return self.in_write + (0 if self.buffer is None else len(self.buffer))
+        return self.in_write + self._standing.waiting
 
     @property
     def balances(self) -> bool:
         """Tell whether each message is accounted for once: not so in the middle of a change."""
-        return self.produced == self.messages + self.dropped + self.waiting
+        since = self._standing
+        return (
+            self.produced + since.produced
+            == self.messages + self.dropped + since.dropped + self.in_write + since.waiting
+        )
+
+    @property
+    def _standing(self) -> Standing:
+        buffer = self.buffer
+        return Standing() if buffer is None else buffer.standing()
 
     def snapshot(self) -> Self:
         """Return a copy that the stream changes no more."""
         taken = Book.snapshot(self)
-        taken.buffer = None if self.buffer is None else range(len(self.buffer))
+        if taken.buffer is not None:
+            since = taken.buffer.standing()
+            taken.produced += since.produced
+            taken.dropped += since.dropped
+            taken.buffer = Standing(waiting=since.waiting)
         return taken
 
     def close(self) -> None:
         """Count as dropped what still waits when the stream ends."""
         Book.close(self)
-        self.dropped += self.waiting
+        since = self._standing
+        self.produced += since.produced
+        self.dropped += since.dropped + since.waiting + self.in_write
         self.in_write = 0
         self.buffer = None
         self.state = ConsumerState.KEEPING_UP

@@ -188,6 +188,7 @@ def _window_has_gone(book: SendBook, trace: _Trace) -> bool:
 
 def _event(became: str, book: SendBook, share: float, lap: float) -> ConsumerEvent:
     window = book.identity.window
+    book = book.snapshot()
     return ConsumerEvent(
         became=became,
         client=book.client,

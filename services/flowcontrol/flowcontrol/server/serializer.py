@@ -18,11 +18,25 @@ class SharedMessage:
     Handlers that are measured may send it in place of the message; its attributes are the message's.
     """
 
-    __slots__ = ("_data", "message")
+    __slots__ = ("_data", "_message", "_parse")
 
     def __init__(self, message: Any) -> None:
-        self.message = message
+        self._message = message
         self._data: bytes | None = None
+        self._parse: Callable[[bytes], Any] | None = None
+
+    @classmethod
+    def of_bytes(cls, data: bytes, parse: Callable[[bytes], Any]) -> SharedMessage:
+        """Return a message that is serialised already; `parse` makes a message of it where somebody looks into it."""
+        shared = cls(None)
+        shared._data = data
+        shared._parse = parse
+        return shared
+
+    @property
+    def message(self) -> Any:
+        """The message."""
+        return self._message if self._parse is None else self._parse(self._data or b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.message, name)
@@ -30,7 +44,7 @@ class SharedMessage:
     def serialized(self, serialize: Serializer) -> bytes:
         """Return the message as `serialize` makes it, or has made it."""
         if self._data is None:
-            self._data = serialize(self.message)
+            self._data = serialize(self._message)
         return self._data
 
 
