@@ -39,7 +39,7 @@ ROOMS_MAY_IMPORT = {
     "lab.processes": SHARED,
     "lab.demo": SHARED | {"lab.processes"},
     "lab.predict": SHARED | {"lab.processes"},
-    "lab.chaos": SHARED | {"lab.processes"},
+    "lab.chaos": SHARED | {"lab.certs", "lab.processes"},
     "lab.bench": SHARED | {"lab.processes"},
     "lab.stack": SHARED,
     "lab.certs": SHARED,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from lab.chaos.faults import (
+    bad_input,
     client_killed,
     clock_stepped,
     crowd,
@@ -15,6 +16,8 @@ from lab.chaos.faults import (
     link_poor,
     log_taken_by_nobody,
     server_killed,
+    small_container,
+    soak,
 )
 from lab.chaos.scene import Scene
 from lab.verdict import Claim
@@ -46,4 +49,7 @@ ROWS = (
     Row("log", "log pipe full, disk full, output closed", log_taken_by_nobody.run),
     Row("descriptors", "no descriptor is left", descriptors.run),
     Row("clock", "the server's clock stepped by an hour, either way and back", clock_stepped.run),
+    Row("bad-input", "100,000 bad inputs on all ports", bad_input.run, within_seconds=1_200),
+    Row("small-container", "the server's container has 128 MiB, and 500 streams stall", small_container.run),
+    Row("soak", "10 minutes of streams that come, stall and go", soak.run, within_seconds=1_200),
 )
