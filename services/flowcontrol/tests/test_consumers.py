@@ -165,6 +165,62 @@ def test_a_reader_whose_window_is_not_known_recovers_once_it_is_sent_as_much_as_
     assert stream.became == ["held_back", "recovered"]
 
 
+@pytest.mark.parametrize("declared", [Window(None), None], ids=["auto", "undeclared"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_what_is_in_flight_in_a_blocked_write_is_seen_whatever_was_read_before(declared, share):
+    """It is half of the window to all of it: this reader gives back halves."""
+    stream = SimulatedStream()
+    stream.book.identity = Identity("reader", 7, declared)
+    stream.run(1_000 + FILLS_IN_SECONDS / (1 - share), SOURCE_BYTES * share)
+    assert stream.book.messages > 700
+    assert 300 <= stream.book.seen_window_messages <= 700
+    stream.run(600, 0)
+    assert 300 <= stream.book.blocked_in_flight_messages(stream.now) <= 700
+
+
+def test_what_is_in_flight_is_not_known_while_it_may_have_been_read_as_it_was_sent():
+    stream = SimulatedStream()
+    stream.book.identity = Identity("reader", 7, None)
+    while stream.book.writing.lap_seconds(stream.now) < 2:
+        stream.run(1, SOURCE_BYTES * 0.5)
+    assert stream.book.blocked_in_flight_messages(stream.now) is None
+
+
+@pytest.mark.parametrize("slow_for", [300, 3_600], ids=["5 minutes", "an hour"])
+def test_a_reader_that_declares_no_window_recovers_once_a_window_that_was_seen_has_gone(slow_for):
+    stream = SimulatedStream()
+    stream.book.identity = Identity("reader", 7, None)
+    stream.run(slow_for + FILLS_IN_SECONDS, 0.5 * MESSAGE_BYTES)
+    fast_at = stream.now
+    stream.run(600, FOR_EVER, until_event=True)
+    assert stream.became[-1] == "recovered"
+    assert stream.now - fast_at <= FILLS_IN_SECONDS + 2
+
+
+def test_a_reader_that_gives_back_little_at_a_time_is_known_to_read_again_within_30_seconds():
+    """As pings make grpc's do: 20 messages each 10 s."""
+    now = 0.0
+    ledger = Ledger(SendBook, clock=lambda: now)
+    events: list[ConsumerEvent] = []
+    watch = ConsumerWatch(ledger, events.append, Thresholds(stopped_after_seconds=FOR_EVER))
+    book = ledger.open("service/Method", Identity("reader"))
+    due_at = 0
+    for second in range(4_000):
+        now = float(second)
+        for _ in range(PER_SECOND):
+            if book.messages < 655 + 20 * (second // 10) or second > 3_600:
+                book.writing.stop(now)
+                book.add(MESSAGE_BYTES)
+            elif book.writing.lap_seconds(now) == 0:
+                book.writing.start(now)
+        watch.check(book, now)
+        if len(events) == 2:
+            due_at = second
+            break
+    assert [event.became for event in events] == ["held_back", "recovered"]
+    assert 3_600 < due_at <= 3_630
+
+
 def test_a_short_stall_is_no_event():
     stream = SimulatedStream()
     stream.run(FILLS_IN_SECONDS + 3, 0)

@@ -165,6 +165,8 @@ class SendBook(Book):
     """Messages may be compressed, so that their bytes on the wire are not known."""
     writing: Stopwatch = field(default_factory=lambda: Stopwatch(BLOCKED_AFTER_SECONDS))
     state: ConsumerState = ConsumerState.KEEPING_UP
+    seen_window_messages: int | None = None
+    """About how many messages are in flight while a write is blocked, by what has been seen; None: nothing yet."""
     transitions: Counter[str] = field(default_factory=Counter)
     """How often the consumer became held_back, stopped, recovered."""
 
@@ -196,6 +198,18 @@ class SendBook(Book):
             taken.dropped += since.dropped
             taken.buffer = Standing(waiting=since.waiting)
         return taken
+
+    def blocked_in_flight_messages(self, now: float) -> int | None:
+        """Return about how many messages are in flight; None: not known, or no write is blocked.
+
+        It is a window's worth, or down to a half of it where the reader gives it back in lumps.
+        """
+        if self.writing.lap_seconds(now) == 0:
+            return None
+        window = self.identity.window
+        if window is None or window.size_bytes is None or self.unsized or not self.messages:
+            return self.seen_window_messages
+        return int(window.size_bytes * self.messages / self.wire_bytes)
 
     def close(self) -> None:
         """Count as dropped what still waits when the stream ends."""

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from flowcontrol.books.book import RECOVERED, ConsumerState, SendBook
 from flowcontrol.books.ledger import Ledger
+from flowcontrol.books.seen import SeenWindow
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 
 _SEVERITY = {state: severity for severity, state in enumerate(ConsumerState)}
@@ -67,6 +68,7 @@ class _Trace:
     free_since_bytes: int = 0
     """Bytes that had been sent when writes were last seen blocked: no more can have been in flight then."""
     free_since_messages: int = 0
+    seen: SeenWindow = field(default_factory=SeenWindow)
     told_severity: int = 0
     """The worst state told since the consumer last kept up."""
 
@@ -137,6 +139,9 @@ class ConsumerWatch:
             trace = self._traces[book] = _Trace()
         share = self._blocked_share(book, trace, now)
         lap = book.writing.lap_seconds(now)
+        if lap > 0:
+            trace.seen.look(book.messages, now - lap)
+            book.seen_window_messages = trace.seen.messages(book.opened_at, now)
         if trace.last_share() > self._thresholds.free_share:
             trace.free_since_bytes = book.wire_bytes
             trace.free_since_messages = book.messages
@@ -179,11 +184,13 @@ class ConsumerWatch:
 
 def _window_has_gone(book: SendBook, trace: _Trace) -> bool:
     """Tell whether more than can have been in flight has been sent since writes were last blocked."""
-    if book.unsized:  # what is not known in bytes is known in messages: all that had been sent
-        return book.messages - trace.free_since_messages > trace.free_since_messages
     window = book.identity.window
-    most_bytes = (window and window.size_bytes) or AUTOTUNED_ENDS_AT_BYTES
-    return book.wire_bytes - trace.free_since_bytes > min(most_bytes, trace.free_since_bytes)
+    if window is not None and window.size_bytes is not None and not book.unsized:
+        return book.wire_bytes - trace.free_since_bytes > min(window.size_bytes, trace.free_since_bytes)
+    if not book.unsized and book.wire_bytes - trace.free_since_bytes > AUTOTUNED_ENDS_AT_BYTES:
+        return True
+    sent, enough = book.messages - trace.free_since_messages, trace.seen.enough()
+    return sent > (trace.free_since_messages if enough is None else min(enough, trace.free_since_messages))
 
 
 def _event(became: str, book: SendBook, share: float, lap: float) -> ConsumerEvent:

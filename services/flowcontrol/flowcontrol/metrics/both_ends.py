@@ -6,7 +6,7 @@ A name that tells no direction means downloads, what a server sends and a client
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flowcontrol.books.book import TRANSITIONS, ConsumerState, ReceiveBook, SendBook
@@ -120,8 +120,36 @@ def _sent(end: str, streams: str, upload: str) -> Iterator[DeclaredMetric[SendBo
         f"Open {streams} whose messages may be compressed, so that their bytes on the wire are not known.",
         lambda account, now: sum(book.compressed for book in account.open_books),
     )
+    if end == "server":
+        yield from _known_to_the_server(name)
     yield _unsized(name, upload, "sent")
     yield from _of_method(end, "sent", "sent to")
+
+
+def _known_to_the_server(name: str) -> Iterator[DeclaredMetric[SendBook]]:
+    """Yield what a server can tell of a client that exports no metrics."""
+    yield AccountMetric(
+        f"{name}declared_window_bytes",
+        "gauge",
+        "Receive window that the client declares of its newest stream; 0: autotuned; absent: it declares none.",
+        lambda account, now: _declared_window(account.open_books),
+    )
+    yield AccountMetric(
+        f"{name}blocked_in_flight_messages",
+        "gauge",
+        "Messages in flight on streams whose write is blocked, as the server estimates: a window's worth.",
+        lambda account, now: _known_sum(book.blocked_in_flight_messages(now) for book in account.open_books),
+    )
+
+
+def _declared_window(books: list[SendBook]) -> int | None:
+    declared = [book.identity.window for book in books if book.identity.window is not None]
+    return (declared[-1].size_bytes or 0) if declared else None
+
+
+def _known_sum(figures: Iterable[int | None]) -> int | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
 
 
 def _received(end: str, streams: str, upload: str) -> Iterator[DeclaredMetric[ReceiveBook]]:
