@@ -204,9 +204,9 @@ class RecordingReader(StreamReader):
 
     ends: list[tuple[float, StreamEndedError]]
 
-    async def read_one_stream(self, stub: StockServiceStub) -> None:
+    async def read_one_stream(self, stub: StockServiceStub, lost: asyncio.Future[None] | None = None) -> None:
         try:
-            await super().read_one_stream(stub)
+            await super().read_one_stream(stub, lost)
         except StreamEndedError as end:
             self.ends.append((time.monotonic(), end))
             raise

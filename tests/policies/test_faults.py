@@ -59,7 +59,7 @@ async def test_a_reader_that_fails_ends_its_stream_and_the_others_go_on(opener):
         raise ZeroDivisionError(DETAIL)
 
     before = faults()
-    broken.buffer._next = fail
+    broken.buffer._coming = fail
     with capture_logs() as events:
         await market.beat()
         assert await end_of(calls["broken"]) == FAULT
@@ -147,8 +147,10 @@ async def test_a_beat_of_many_tickers_gives_others_turns():
     turns: list[int] = []
 
     class OneBeat:
-        async def beats(self):
-            yield
+        goes_on = False
+
+        async def beats(self, most):
+            yield 1
             turns.append(others)
 
     others = 0

@@ -14,8 +14,11 @@ from stock_server.pace import Pace
 from stock_server.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
-UPDATES_A_TURN = 50
-"""So many are made before others get a turn of the event loop: half a millisecond."""
+UPDATES_A_TURN = 150
+"""So many are made before others get a turn of the event loop: half a millisecond, and one batch for each stream."""
+
+REST_SECONDS = 0.0005
+"""At an interval of 0, from one turn in which no stream has taken anything until the next."""
 
 FAULTS = Counter("stock_server_feed_faults", "Updates not made, or not read for a stream, for a fault.", registry=None)
 
@@ -36,6 +39,8 @@ class LiveFeed:
         self._sources = sources
         self._pace = pace
         self._failing: set[str] = set()
+        self._a_turn = 1
+        """How many are made between two turns of the streams at an interval of 0: what they cannot take is dropped."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -44,12 +49,22 @@ class LiveFeed:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        async for _ in self._pace.beats():
-            for made, source in enumerate(self._sources, start=1):
-                self._append(source)
-                if made % UPDATES_A_TURN == 0:
-                    await asyncio.sleep(0)
-            await asyncio.sleep(0)  # at an interval of 0 nothing else would get a turn
+        made = 0
+        async for beats in self._pace.beats(max(1, UPDATES_A_TURN // len(self._sources))):
+            for _ in range(beats):
+                for source in self._sources:
+                    self._append(source)
+                    made += 1
+                    if made % UPDATES_A_TURN == 0:
+                        await asyncio.sleep(0)
+                if self._pace.goes_on and made >= self._a_turn:
+                    break
+            made = 0
+            taken = self.updates.begin_turn()
+            self._a_turn = max(1 + 2 * taken, self._a_turn - self._a_turn // 8)
+            # at an interval of 0 nothing else would get a turn; and a loop that never waits is in the way of the thread
+            # in which grpc does
+            await asyncio.sleep(REST_SECONDS if self._pace.goes_on and not taken else 0)
         self.updates.close()
 
     def _append(self, source: StockSource) -> None:

@@ -153,7 +153,7 @@ class StockService(StockServiceServicer):
         with self._reading(policy, stream) as reader:
             while await reader.ready():
                 taken = reader.take_many(limit.most_messages, most_bytes, LARGEST_HEAD_BYTES)
-                entries = [ENTRIES.entry(update.serialized(StockUpdate.SerializeToString)) for update in taken]
+                entries = [update.entry(ENTRIES, StockUpdate.SerializeToString) for update in taken]
                 yield Batch(len(entries), b"".join(entries))
 
     async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:

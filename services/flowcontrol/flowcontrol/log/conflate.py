@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from itertools import islice
 
 from flowcontrol.books.book import SendBook
 from flowcontrol.log.message_log import Entry, Message, MessageLog
@@ -37,13 +38,13 @@ class ConflateReader(LogReader[Message]):
             self._queue[key] = None
         self._queued_up_to = self._log.head
 
-    def _next(self) -> Entry[Message] | None:
-        for key in self._queue:
-            return self._log.keys[key].newest
-        return None
+    def _coming(self, most: int) -> Iterator[Entry[Message]]:
+        keys = self._log.keys
+        return (keys[key].newest for key in islice(self._queue, most))
 
-    def _pass(self, entry: Entry[Message]) -> None:
-        del self._queue[entry.key]
+    def _go_on(self, count: int) -> None:
+        for key in tuple(islice(self._queue, count)):
+            del self._queue[key]
 
     def _to_be_queued(self) -> Iterator[Hashable]:
         for key, state in self._log.changed_since(self._queued_up_to):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from flowcontrol.books.book import SendBook, Standing
 from flowcontrol.log.message_log import Entry, Message, MessageLog
@@ -35,7 +36,20 @@ class InOrderReader(LogReader[Message]):
     def _begin_taking(self) -> None:
         self._place = max(self._place, self._log.first)
 
+    def _coming(self, most: int) -> Iterable[Entry[Message]]:
+        if not self._has:
+            return self._log.run(self._place, most)
+        entries = map(self._log.at, range(self._place, self._log.head))
+        return islice((entry for entry in entries if entry.number > self._has.get(entry.key, 0)), most)
+
+    def _go_on(self, count: int) -> None:
+        while count and self._has and (entry := self._next()) is not None:
+            self._pass(entry)
+            count -= 1
+        self._place += count
+
     def _next(self) -> Entry[Message] | None:
+        """Go to the next entry that the client has not got, and return it."""
         log = self._log
         while self._place < log.head:
             entry = log.at(self._place)
@@ -46,8 +60,7 @@ class InOrderReader(LogReader[Message]):
 
     def _pass(self, entry: Entry[Message]) -> None:
         self._place += 1
-        if self._has:
-            self._has.pop(entry.key, None)  # the client has none of the key that stands behind this one
+        self._has.pop(entry.key, None)  # the client has none of the key that stands behind this one
 
 
 class ReplayReader(InOrderReader[Message]):

@@ -108,6 +108,10 @@ class MessageLog(Generic[Message]):
         self.keys: OrderedDict[Hashable, KeyState[Message]] = OrderedDict()
         """All keys that there have been; those whose newest message came last stand last."""
         self.is_closed = False
+        self.turn = 0
+        """Rises when who appends begins another turn; what each reader takes in one is counted."""
+        self.taken_in_turn = 0
+        """How many the fastest reader has taken in this turn."""
         self._size_of = size_of
         self._entries: list[Any] = []  # None where one has gone, and its place has not
         self._base = 0
@@ -152,6 +156,17 @@ class MessageLog(Generic[Message]):
         """Return the entry at a position, which must be kept."""
         entry: Entry[Message] = self._entries[position - self._base]
         return entry
+
+    def begin_turn(self) -> int:
+        """Return how many messages the fastest reader has taken since the last call: so many more it could use."""
+        taken, self.taken_in_turn = self.taken_in_turn, 0
+        self.turn += 1
+        return taken
+
+    def run(self, position: int, most: int) -> list[Entry[Message]]:
+        """Return the entries from a position on, which must be kept: so many at most."""
+        index = position - self._base
+        return self._entries[index : index + most]
 
     def state(self) -> LogState:
         """Return what there is now."""

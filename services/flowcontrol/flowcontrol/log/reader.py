@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from math import inf
 from typing import Generic
 
@@ -31,6 +31,8 @@ class LogReader(ABC, Generic[Message]):
         self._has = start.has
         self._ahead = start.ahead
         self._taken = 0
+        self._turn = 0
+        self._taken_in_turn = 0
         self._produced_in_book = 0
         self._dropped_in_book = 0
         with log.lock:
@@ -50,16 +52,14 @@ class LogReader(ABC, Generic[Message]):
         with self._log.lock:
             self._begin_taking()
             size = 0
-            while len(messages) < most_messages:
-                entry = self._next()
-                if entry is None:
-                    break
+            for entry in self._coming(most_messages):
                 size += entry.size + bytes_beside_each
                 if messages and size > most_bytes:
                     break
-                self._pass(entry)
                 messages.append(entry.message)
+            self._go_on(len(messages))
             self._taken += len(messages)
+            self._note_turn(len(messages))
             since = self._bring_up_to_date()
         self._end_taking(since)
         return messages
@@ -84,6 +84,12 @@ class LogReader(ABC, Generic[Message]):
     def close(self) -> None:
         """End the iteration."""
         self.is_closed = True
+
+    def _note_turn(self, taken: int) -> None:
+        log = self._log
+        self._taken_in_turn = taken + (self._taken_in_turn if self._turn == log.turn else 0)
+        self._turn = log.turn
+        log.taken_in_turn = max(log.taken_in_turn, self._taken_in_turn)
 
     def standing(self) -> Standing:
         """Return what has come since the book was brought up to date, and what waits. From any thread."""
@@ -117,12 +123,12 @@ class LogReader(ABC, Generic[Message]):
         """Return how many messages wait."""
 
     @abstractmethod
-    def _next(self) -> Entry[Message] | None:
-        """Return the next entry, and leave it there."""
+    def _coming(self, most: int) -> Iterable[Entry[Message]]:
+        """Return the next entries, so many at most, and leave them there."""
 
     @abstractmethod
-    def _pass(self, entry: Entry[Message]) -> None:
-        """Go on behind the entry that `_next` has returned."""
+    def _go_on(self, count: int) -> None:
+        """Go on behind the first of the entries that `_coming` has just returned."""
 
     def _begin_taking(self) -> None:
         """Work in what has come since the last time."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowcontrol.books.meter import SendMeter
-from flowcontrol.gather import Batch
+from flowcontrol.gather import Batch, Entries
 
 Serializer = Callable[[Any], bytes]
 
@@ -18,11 +18,12 @@ class SharedMessage:
     Handlers that are measured may send it in place of the message; its attributes are the message's.
     """
 
-    __slots__ = ("_data", "_message", "_parse")
+    __slots__ = ("_data", "_entry", "_message", "_parse")
 
     def __init__(self, message: Any) -> None:
         self._message = message
         self._data: bytes | None = None
+        self._entry: bytes | None = None
         self._parse: Callable[[bytes], Any] | None = None
 
     @classmethod
@@ -46,6 +47,12 @@ class SharedMessage:
         if self._data is None:
             self._data = serialize(self._message)
         return self._data
+
+    def entry(self, entries: Entries, serialize: Serializer) -> bytes:
+        """Return the message as an entry of a batch, made once too; `entries` and `serialize` are the method's."""
+        if self._entry is None:
+            self._entry = entries.entry(self.serialized(serialize))
+        return self._entry
 
 
 class Sizing:
