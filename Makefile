@@ -10,7 +10,7 @@ TESTS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench bench-isolation window-age chaos
+.PHONY: help setup certs sbom audit demo demo-policies verify scenario-fast scenario-slow snapshot test test-repeat test-churn lint proto lock up down server client client-random-processing-time obs obs-stop compose-answers dashboards rules k8s-rules k8s-smoke kind-up kind-down images tools bench bench-isolation window-age chaos wheel test-wheel docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-34s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -151,13 +151,30 @@ sbom: .venv/supply/ready ## List what the images and the lab are made of, as Cyc
 	  echo "  out/sbom/$$name.cdx.json"; done
 
 audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package that is pinned; needs the network
-	@for name in server client build dev supply go; do \
+	@for name in server client build dev supply docs go; do \
 	  echo "requirements/$$name.txt"; \
 	  .venv/supply/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/$$name.txt || failed=1; \
 	done; exit $${failed:-0}
 
+wheel: $(VENV)/ready ## Build the library for other projects: dist/flowcontrol-*.whl
+	@rm -rf dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --wheel-dir dist ./services/flowcontrol && ls dist/*.whl
+
+test-wheel: wheel ## Run all tests of the library against that wheel, in an environment without this checkout's packages
+	@rm -rf $(VENV)/wheel && $(BIN)/python services/flowcontrol/tests/support/installed.py dist/*.whl $(VENV)/wheel
+	@$(VENV)/wheel/bin/python -m pytest -n $(TEST_WORKERS) services/flowcontrol/tests
+
+.venv/docs/ready: $(VENV)/ready requirements/docs.txt
+	@$(BIN)/python -m venv --clear .venv/docs
+	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: .venv/docs/ready ## Make the library's API reference of its docstrings: out/docs/index.html
+	@PYTHONPATH=services/flowcontrol PYTHONWARNINGS=ignore .venv/docs/bin/pdoc --docformat markdown --no-show-source --output-directory out/docs \
+	  flowcontrol flowcontrol.sync && echo "  out/docs/index.html"
+
 lock: $(VENV)/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
-	@cd requirements && for name in dev server client build supply go; do \
+	@cd requirements && for name in dev server client build supply docs go; do \
 	  ../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
 	    $$name.in $$([ $$name = dev ] || [ $$name = supply ] || echo -c dev.txt) -o $$name.txt || exit; done

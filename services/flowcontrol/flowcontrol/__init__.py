@@ -1,4 +1,4 @@
-"""See, bound and measure HTTP/2 flow control in `grpc.aio` services."""
+"""See, bound and measure HTTP/2 flow control in gRPC services; `flowcontrol.sync` is for the synchronous API."""
 
 from flowcontrol.books.book import Book, ReceiveBook, SendBook
 from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
@@ -18,6 +18,8 @@ from flowcontrol.server.interceptor import FlowControlServerInterceptor
 from flowcontrol.server.serializer import SharedMessage
 from flowcontrol.server.stream import MeasuredStream, current_stream
 from flowcontrol.window import DEFAULT_WINDOW_BYTES, Window, wire_bytes
+
+__version__ = "1.0.0"
 
 __all__ = [
     "CLIENT_METRICS",
