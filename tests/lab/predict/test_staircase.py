@@ -111,5 +111,5 @@ def test_it_gives_back_what_it_has_read_with_each_ping_or_by_halves(measured: St
 def test_what_is_in_flight_stays_where_it_was_predicted(measured: Staircase):
     prediction = predict(measured.scenario)
     in_flight = [look.sent - look.received for look in measured.stands]
-    assert min(in_flight) >= prediction.in_flight_least_updates - 3
+    assert min(in_flight) >= prediction.in_flight_least_updates - WITHIN * measured.scenario.reader.step
     assert max(in_flight) <= prediction.in_flight_most_at_first_updates
