@@ -4,7 +4,7 @@ PYTHON ?= python3
 COMPOSE ?= docker compose
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := proto services/flowcontrol services/servicekit services/server services/client .
+PACKAGES := proto services/flowcontrol services/servicekit services/stockfeed services/server services/client services/market .
 WINDOW_BYTES ?= 65535
 TESTS ?=
 TEST_WORKERS ?= 4
@@ -130,7 +130,7 @@ kind-up: ## Make a Kubernetes cluster in Docker with kind, and run everything in
 kind-down: ## Remove the cluster that kind-up made
 	@k8s/scripts/kind_down.sh
 
-images: ## Build and push both images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
+images: ## Build and push all images for amd64 and arm64: make images REGISTRY=ghcr.io/you TAG=1.0.0
 	@REGISTRY='$(REGISTRY)' TAG='$(TAG)' k8s/scripts/images.sh
 
 tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool, kustomize, actionlint, nats-server; in minutes
@@ -144,14 +144,14 @@ tools: $(VENV)/ready ## Build what tests run beside Python: Prometheus, promtool
 
 sbom: .venv/supply/ready ## List what the images and the lab are made of, as CycloneDX, in out/sbom/
 	@mkdir -p out/sbom
-	@for name in server client dev; do \
+	@for name in server client market dev; do \
 	  project=$$([ $$name = dev ] && echo . || echo services/$$name)/pyproject.toml; \
 	  .venv/supply/bin/cyclonedx-py requirements --pyproject $$project --output-reproducible --output-format JSON \
 	    --output-file out/sbom/$$name.cdx.json requirements/$$name.txt 2>/dev/null || exit; \
 	  echo "  out/sbom/$$name.cdx.json"; done
 
 audit: .venv/supply/ready ## Ask whether a vulnerability is known of any package that is pinned; needs the network
-	@for name in server client build dev supply docs go; do \
+	@for name in server client market build dev supply docs go; do \
 	  echo "requirements/$$name.txt"; \
 	  .venv/supply/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/$$name.txt || failed=1; \
 	done; exit $${failed:-0}
@@ -175,6 +175,6 @@ docs: .venv/docs/ready ## Make the library's API reference of its docstrings: ou
 
 lock: $(VENV)/ready ## Pin all requirements anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
-	@cd requirements && for name in dev server client build supply docs go; do \
+	@cd requirements && for name in dev server client market build supply docs go; do \
 	  ../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
 	    $$name.in $$([ $$name = dev ] || [ $$name = supply ] || echo -c dev.txt) -o $$name.txt || exit; done

@@ -15,8 +15,10 @@ FOLDERS = {
     "stockservice": "proto",
     "flowcontrol": "services/flowcontrol",
     "servicekit": "services/servicekit",
+    "stockfeed": "services/stockfeed",
     "stock_server": "services/server",
     "stock_client": "services/client",
+    "stock_market": "services/market",
     "lab": ".",
 }
 
@@ -24,9 +26,11 @@ MAY_IMPORT = {
     "stockservice": set(),
     "flowcontrol": set(),
     "servicekit": {"flowcontrol", "stockservice"},
-    "stock_server": {"servicekit", "flowcontrol", "stockservice"},
+    "stockfeed": {"stockservice"},
+    "stock_server": {"stockfeed", "servicekit", "flowcontrol", "stockservice"},
     "stock_client": {"servicekit", "flowcontrol", "stockservice"},
-    "lab": {"stock_server", "stock_client", "servicekit", "flowcontrol", "stockservice"},
+    "stock_market": {"stockfeed", "servicekit", "stockservice"},
+    "lab": {"stock_server", "stock_client", "stock_market", "stockfeed", "servicekit", "flowcontrol", "stockservice"},
 }
 
 SHARED = {"lab.console", "lab.machine", "lab.slow_reader", "lab.verdict"}

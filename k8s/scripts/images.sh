@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make images REGISTRY=… TAG=…   build both images for amd64 and arm64, push them, and say what k8s/ has to name
+# make images REGISTRY=… TAG=…   build all images for amd64 and arm64, push them, and say what k8s/ has to name
 #
 # METADATA=folder keeps what Buildx tells of each, its digest among it, in a JSON file there.
 # PLATFORMS=linux/amd64 builds for one alone. BUILDER=name takes a builder of yours; without it, where the engine's own
@@ -41,7 +41,7 @@ metadata=${METADATA:-$(mktemp -d)}
 [ -n "${METADATA:-}" ] || trap 'rm -rf "$metadata"' EXIT
 cd "$REPOSITORY"
 lines=
-for service in server client; do
+for service in server client market; do
   image=$REGISTRY/backpressure-$service:$TAG
   step "build and push $image with the builder $BUILDER"
   docker buildx build --builder "$BUILDER" --platform "$PLATFORMS" --push \
@@ -56,5 +56,5 @@ done
 
 cat <<END
 Put this in k8s/images/kustomization.yaml, in place of what is there under images; it names just what was pushed now:
-${lines}or, what the tag is at the time: cd k8s/images && kustomize edit set image backpressure-server=$REGISTRY/backpressure-server:$TAG backpressure-client=$REGISTRY/backpressure-client:$TAG
+${lines}or, what the tag is at the time: cd k8s/images && kustomize edit set image backpressure-server=$REGISTRY/backpressure-server:$TAG backpressure-client=$REGISTRY/backpressure-client:$TAG backpressure-market=$REGISTRY/backpressure-market:$TAG
 END

@@ -18,7 +18,7 @@ from lab.verdict import ActVerdict, Claim, Verdict, report
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
 from servicekit.values import Folder
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 
 CHART = "chart.png"
 

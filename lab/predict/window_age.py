@@ -26,7 +26,7 @@ from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
 from servicekit.values import Folder
 from stock_server.policy import Policy
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 
 WINDOWS_BYTES = tuple(2**exponent for exponent in range(14, 21))
 PADDING_BYTES = 900

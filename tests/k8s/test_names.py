@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pod_network import in_pod
 
 from manifests import DEFAULT, environment, main_container, named
 from needs import need_tool
+from pod_network import in_pod
 
 SUPPORT = Path(__file__).parents[1] / "support"
 LOOPBACK = {"4": "127.0.0.1", "6": "[::1]"}

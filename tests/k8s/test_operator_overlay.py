@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from operator_schemas import faults
 
 from manifests import (
     OPERATOR,
@@ -23,6 +22,7 @@ from manifests import (
     selects,
     workloads,
 )
+from operator_schemas import faults
 
 ENDPOINT_FIELDS = {"port", "interval", "scrapeTimeout", "relabelings"}
 

@@ -93,14 +93,14 @@ def build_images(machine: Machine, tmp_path: Path, driver: str, platforms: str, 
 BOTH = "linux/amd64*, linux/arm64, linux/386"
 
 
-def test_images_builds_both_for_both_platforms_and_prints_lines_that_kustomize_takes(
+def test_images_builds_all_for_both_platforms_and_prints_lines_that_kustomize_takes(
     machine: Machine, tmp_path: Path
 ) -> None:
     result = build_images(machine, tmp_path, "docker-container", BOTH)
     assert result.returncode == 0, result.stderr
 
     builds = [call for call in machine.calls() if "buildx build" in call]
-    for build, service in zip(builds, ("server", "client"), strict=True):
+    for build, service in zip(builds, ("server", "client", "market"), strict=True):
         assert "--builder mine --platform linux/amd64,linux/arm64 --push" in build
         assert f"--build-arg SERVICE={service}" in build
         assert f"--file services/Dockerfile --tag example.org/me/backpressure-{service}:1.2.3 ." in build
@@ -133,7 +133,7 @@ def test_images_makes_a_builder_where_the_engines_own_cannot_and_takes_it_the_ne
     made = [call for call in machine.calls() if "buildx create" in call]
     assert made == ["docker buildx create --name backpressure --driver docker-container"]
     builds = [call for call in machine.calls() if "buildx build" in call]
-    assert len(builds) == 4
+    assert len(builds) == 6
     assert all("--builder backpressure " in build for build in builds)
 
 

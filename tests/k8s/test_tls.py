@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from operator_schemas import faults
 
 from lab.certs.command import NAMES
 from stock_client.settings import ClientSettings
@@ -27,6 +26,7 @@ from manifests import (
     render,
     workloads,
 )
+from operator_schemas import faults
 
 FILES = {"tls.crt", "tls.key", "ca.crt"}
 """What cert-manager writes into a Secret."""

@@ -30,10 +30,10 @@ from stock_client.stream import StreamReader, count_in
 from stock_server.feed import LiveFeed, size_of
 from stock_server.grpc_server import build
 from stock_server.health import Health
-from stock_server.pace import Pace
 from stock_server.service import StockService
 from stock_server.settings import ServerSettings
-from stock_server.source import StockSource
+from stockfeed.pace import Pace
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -7,7 +7,7 @@ import pytest
 from flowcontrol import BatchLimit, Window, wire_bytes
 from flowcontrol.identity import Identity
 from stock_server.metrics import UPDATES_SENT, UpdatesSent
-from stock_server.pace import Pace
+from stockfeed.pace import Pace
 from stockservice.stock_pb2 import StockUpdateBatch
 
 from waiting import until

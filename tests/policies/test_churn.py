@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlClientInterceptor, Ledger, LogReader, ReceiveBook, SendBook, Window
 from stock_client.stream import POLICY_KEY
-from stock_server.pace import Pace
 from stock_server.policy import Policy
+from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
 from waiting import until

@@ -13,7 +13,7 @@ from flowcontrol import FlowControlServerInterceptor, MessageLog
 from flowcontrol.identity import CLIENT_NAME_KEY
 from stock_server.feed import FAULTS, UPDATES_A_TURN, LiveFeed, size_of
 from stock_server.service import FAULT
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -15,9 +15,9 @@ from flowcontrol import FlowControlServerInterceptor, Window
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build
 from stock_server.health import Health
-from stock_server.pace import Pace
 from stock_server.service import StockService
 from stock_server.settings import ServerSettings
+from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -1,4 +1,4 @@
-"""Whatever a setting is given, it works or is refused in one line: all settings of both services, all extremes."""
+"""Whatever a setting is given, it works or is refused in one line: all settings of all services, all extremes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from flowcontrol import FlowControlClientInterceptor
 from servicekit.settings import ServiceSettings, load_settings
 from stock_client.connection import open_channel
 from stock_client.settings import ClientSettings
+from stock_market.settings import MarketSettings
 from stock_server.grpc_server import channel_options
 from stock_server.settings import ServerSettings
-from stock_server.source import StockSource
+from stockfeed.address import without_secrets
+from stockfeed.source import StockSource
 
 from extremes import extremes_for, load
 
-SERVICES: tuple[type[ServiceSettings], ...] = (ServerSettings, ClientSettings)
+SERVICES: tuple[type[ServiceSettings], ...] = (ServerSettings, ClientSettings, MarketSettings)
 
 CASES = [(service, name) for service in SERVICES for name in service.model_fields]
 
@@ -51,6 +53,12 @@ def use(settings: Any, loop: asyncio.AbstractEventLoop) -> None:
             await grpc.aio.server(options=channel_options(settings)).stop(None)
 
         loop.run_until_complete(serve())
+    elif isinstance(settings, MarketSettings):
+        assert settings.bounds.updates > 0
+        assert settings.silence_seconds > 0
+        without_secrets(settings.feed)
+        for ticker in settings.ticker_list[:1]:
+            StockSource(ticker, settings.padding_bytes).next()
     else:
         phase, _ = settings.schedule.at(0.0)
         seconds = phase.draw_seconds() if phase.draw_seconds is not None else 0.0

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from stock_server.pace import Pace
-from stock_server.source import LOWEST_PRICE, StockSource, rfc3339
+from stockfeed.pace import Pace
+from stockfeed.source import LOWEST_PRICE, StockSource, rfc3339
 
 from skipping import SkippingLoop
 

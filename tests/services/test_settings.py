@@ -10,11 +10,16 @@ import pytest
 
 from servicekit.settings import ServiceSettings, load_settings
 from stock_client.settings import ClientSettings, default_name
+from stock_market.settings import MarketSettings
 from stock_server.settings import ServerSettings
 
 from processes import run_to_end
 
-SERVICES: dict[str, type[ServiceSettings]] = {"server": ServerSettings, "client": ClientSettings}
+SERVICES: dict[str, type[ServiceSettings]] = {
+    "server": ServerSettings,
+    "client": ClientSettings,
+    "market": MarketSettings,
+}
 
 REFUSED = [
     # service, arguments, what the line must tell
@@ -41,6 +46,11 @@ REFUSED = [
     ("client", ["--server-address", "server"], ["--server-address (STOCK_CLIENT_SERVER_ADDRESS)", "HOST:PORT"]),
     ("client", ["--ready-within-seconds", "0"], ["STOCK_CLIENT_READY_WITHIN_SECONDS", "above 0"]),
     ("client", ["--backoff-initial-seconds", "0"], ["STOCK_CLIENT_BACKOFF_INITIAL_SECONDS", "above 0"]),
+    ("market", ["--feed", "http://nats:4222"], ["--feed (STOCK_MARKET_FEED)", "nats://HOST:PORT"]),
+    ("market", ["--feed", "nats://a:4222/b"], ["--feed (STOCK_MARKET_FEED)", "behind the port"]),
+    ("market", ["--stream", "A.B"], ["--stream (STOCK_MARKET_STREAM)", "1 to 32 letters"]),
+    ("market", ["--replicas", "0"], ["--replicas (STOCK_MARKET_REPLICAS)", "1 to 5"]),
+    ("market", ["--tickers", "a"], ["--tickers (STOCK_MARKET_TICKERS)", "capital letters"]),
     ("client", ["-r", "--processing", "1"], ["--random-processing-time", "--processing"]),
 ]
 

@@ -21,7 +21,7 @@ from functools import cache
 from importlib import import_module
 from typing import IO, Any
 
-MODULES = ("stock_server", "stock_client")
+MODULES = ("stock_server", "stock_client", "stock_market")
 
 MOST_BYTES = 1 << 18
 """Of a request, which has the whole environment."""

@@ -86,7 +86,7 @@ class Service:
     @cached_property
     def metrics_port(self) -> int:
         """The port of its metrics."""
-        start = {"stock_server": "server.start.complete", "stock_client": "client.start.complete"}[self.module]
+        start = f"{self.module.removeprefix('stock_')}.start.complete"
         return int(self.event(start)["metrics_port"])
 
     def page(self) -> str:

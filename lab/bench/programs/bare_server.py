@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from lab.bench.programs.stamps import stamp_updates
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceServicer, add_StockServiceServicer_to_server
 

@@ -6,7 +6,7 @@ import time
 from array import array
 from pathlib import Path
 
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
 

@@ -15,7 +15,7 @@ from lab.chaos.ports import free_port
 from lab.chaos.scene import Scene, until
 from lab.processes.services import Service, run_client, run_server
 from lab.verdict import Claim, at_most
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 
 SEED = 8
 CLIENTS = 4

@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Counter
 
 from flowcontrol import MessageLog, SharedMessage
-from stock_server.pace import Pace
-from stock_server.source import StockSource
+from stockfeed.pace import Pace
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import StockUpdate
 
 UPDATES_A_TURN = 150

@@ -22,11 +22,11 @@ from stock_server.grpc_server import build
 from stock_server.handshakes import FailedHandshakes
 from stock_server.health import Health
 from stock_server.metrics import register_metrics
-from stock_server.pace import Pace
 from stock_server.service import SERVICE_NAME, StockService
 from stock_server.settings import ServerSettings
 from stock_server.slow_consumer import report
-from stock_server.source import StockSource
+from stockfeed.pace import Pace
+from stockfeed.source import StockSource
 
 log = structlog.get_logger()
 

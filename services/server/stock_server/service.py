@@ -25,10 +25,10 @@ from flowcontrol import (
 )
 from stock_server.admission import Admission, StreamLimits, StreamRefusedError
 from stock_server.feed import FAULTS, LiveFeed
-from stock_server.pace import Pace
 from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
 from stock_server.reading import ReadLimits, reader_for
-from stock_server.source import StockSource
+from stockfeed.pace import Pace
+from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceServicer
 

@@ -14,7 +14,7 @@ from lab.predict import command
 from lab.predict.prediction import Scenario, predict
 from lab.predict.slow_run import Processed, pace_seconds, processed_in
 from stock_server.policy import Policy
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 
 from processes import Services
 from waiting import until_blocking

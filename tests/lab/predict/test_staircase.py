@@ -15,7 +15,7 @@ import pytest
 
 from flowcontrol import Window
 from lab.predict.prediction import Scenario, predict
-from stock_server.source import StockSource
+from stockfeed.source import StockSource
 
 from processes import Service, running_services
 from waiting import until_blocking

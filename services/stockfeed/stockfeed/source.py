@@ -23,7 +23,7 @@ _SHARED_RANDOM = random.Random()  # noqa: S311 - prices, not secrets; one of its
 
 
 class StockSource:
-    """Makes the updates of one ticker, one after another, numbered from 1."""
+    """Makes the updates of one ticker, one after another, numbered from 1 on, or from where it stopped."""
 
     __slots__ = ("_draw", "_padding", "_price", "_sequence", "ticker")
 
@@ -34,6 +34,11 @@ class StockSource:
         self._draw = (_SHARED_RANDOM if seed is None else random.Random(seed)).random  # noqa: S311 - prices, not secrets
         self._price = OPEN_PRICE
         self._sequence = 0
+
+    def go_on(self, sequence: int, price: float = OPEN_PRICE) -> None:
+        """Go on behind an update with this number and price."""
+        self._sequence = sequence
+        self._price = price
 
     def next(self) -> StockUpdate:
         """Return the next update, made now."""

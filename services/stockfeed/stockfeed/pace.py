@@ -17,6 +17,15 @@ class Pace:
         self._initial_delay_seconds = initial_delay_seconds
         self._stopped = asyncio.Event()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has been stopped."""
+        return self._stopped.is_set()
+
+    async def stopped_within(self, seconds: float) -> bool:
+        """Wait so long, or until the pace is stopped; tell whether it is."""
+        return await self._stopped_before(asyncio.get_running_loop().time() + seconds)
+
     def stop(self) -> None:
         """End all beats, those that wait included."""
         self._stopped.set()
