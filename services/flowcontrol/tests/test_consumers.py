@@ -186,6 +186,16 @@ def test_what_is_in_flight_is_not_known_while_it_may_have_been_read_as_it_was_se
     assert stream.book.blocked_in_flight_messages(stream.now) is None
 
 
+def test_a_write_that_waits_for_a_moment_while_the_connection_begins_says_nothing_of_the_window():
+    stream = SimulatedStream()
+    stream.book.identity = Identity("reader", 7, None)
+    stream.book.writing.start(-0.01)
+    stream.watch.check(stream.book, 0.0)
+    stream.book.writing.stop(0.0)
+    stream.run(2 * FILLS_IN_SECONDS + 10, 0)
+    assert stream.book.seen_window_messages == 655
+
+
 @pytest.mark.parametrize("slow_for", [300, 3_600], ids=["5 minutes", "an hour"])
 def test_a_reader_that_declares_no_window_recovers_once_a_window_that_was_seen_has_gone(slow_for):
     stream = SimulatedStream()

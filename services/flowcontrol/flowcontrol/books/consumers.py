@@ -14,6 +14,10 @@ from flowcontrol.books.ledger import Ledger
 from flowcontrol.books.seen import SeenWindow
 from flowcontrol.window import AUTOTUNED_ENDS_AT_BYTES
 
+FULL_AFTER_SECONDS = 0.5
+"""A write that has been blocked for so long waits for the reader: shorter ones are also those of a connection that
+begins, and of a busy machine, and say nothing of the window."""
+
 _SEVERITY = {state: severity for severity, state in enumerate(ConsumerState)}
 
 
@@ -139,7 +143,7 @@ class ConsumerWatch:
             trace = self._traces[book] = _Trace()
         share = self._blocked_share(book, trace, now)
         lap = book.writing.lap_seconds(now)
-        if lap > 0:
+        if lap >= FULL_AFTER_SECONDS:
             trace.seen.look(book.messages, now - lap)
             book.seen_window_messages = trace.seen.messages(book.opened_at, now)
         if trace.last_share() > self._thresholds.free_share:
