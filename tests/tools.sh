@@ -39,7 +39,8 @@ install_by_go() { # NAME MODULE VERSION
   installed "$1" "${3#v}" && return
   say "builds $1 $3"
   GOBIN="$temporary" go install "$2@$3"
-  mv "$temporary/${1%%-*}" "$bin/$1"
+  local made=${2%/v[0-9]}
+  mv "$temporary/${made##*/}" "$bin/$1"
 }
 sources_of() { # MODULE VERSION
   cd "$temporary" && go mod download -json "$1@$2" |
