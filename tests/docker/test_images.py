@@ -59,7 +59,7 @@ def test_nothing_of_the_other_service_is_in_it(run: Run, image: str, other: str)
 def test_a_build_that_names_no_service_says_how_to(compose: Any):
     done = compose.docker("build", "--file", str(TOP / "services/Dockerfile"), str(TOP))
     assert done.returncode != 0
-    assert "say which image: --build-arg SERVICE=server, or client" in done.stderr
+    assert "say which image: --build-arg SERVICE=server, client or market" in done.stderr
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from flowcontrol import FlowControlServerInterceptor, Window
+from flowcontrol import FlowControlServerInterceptor, MessageLog, Window
 from stock_server.feed import LiveFeed
 from stock_server.grpc_server import build
 from stock_server.health import Health
@@ -95,7 +95,7 @@ async def test_no_request_is_waited_for_in_memory_that_a_failing_accept_loop_giv
     monkeypatch.setattr(grpc.aio.Server, "add_registered_method_handlers", lambda _, name, __: registered.append(name))
     settings = ServerSettings(host="127.0.0.1", grpc_port=0)
     pace = Pace(1.0)
-    service = StockService(pace, LiveFeed([], pace), list, settings.limits)
+    service = StockService(pace, LiveFeed([], pace, MessageLog()), list, settings.limits)
     server, _ = build(settings, service, Health(), FlowControlServerInterceptor(), 0)
     assert registered == []
     await server.stop(0)
