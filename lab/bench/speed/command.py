@@ -97,6 +97,8 @@ async def run(settings: BenchSettings, console: Console) -> Results:
 def _parts(settings: BenchSettings, http: httpx.AsyncClient, say: Say) -> list[tuple[str, Measuring]]:
     quick, folder = settings.quick, settings.out / "logs"
     rounds = settings.rounds or (3 if quick else 7)
+    few = max(1, rounds - 2)
+    """Of what takes longer; all together stays below 10 minutes."""
     seconds = 0.5 if quick else 1.0
     most = 100 if quick else 1_000
 
@@ -105,16 +107,16 @@ def _parts(settings: BenchSettings, http: httpx.AsyncClient, say: Say) -> list[t
         return rows + (await measure_peer(settings.peer, rounds, seconds, folder, say) if settings.peer else [])
 
     async def beside_stalled() -> list[Measure]:
-        return await measure_beside_stalled(most, rounds, seconds, http, folder, say)
+        return await measure_beside_stalled(most, min(rounds, 3), seconds, http, folder, say)
 
     measures: dict[str, Measuring] = {
         "one-stream": one_stream,
-        "fan-out": lambda: measure_fan_out((1, 10) if quick else (1, 10, 100), rounds, seconds, http, folder, say),
-        "latency": lambda: measure_latency((1_000,) if quick else (10, 1_000, 0), rounds, 2 * seconds, folder, say),
+        "fan-out": lambda: measure_fan_out((1, 10) if quick else (1, 10, 100), few, seconds, http, folder, say),
+        "latency": lambda: measure_latency((1_000,) if quick else (10, 1_000, 0), few, 2 * seconds, folder, say),
         "memory": lambda: measure_memory(most, http, folder, say),
         "beside-stalled": beside_stalled,
         "scrape": lambda: measure_scrapes(most, rounds, http, folder, say),
-        "start": lambda: measure_start(rounds, http, folder, say),
+        "start": lambda: measure_start(few, http, folder, say),
         "growth": lambda: measure_growth(_series(quick), min(rounds, 3), seconds, http, folder, say),
     }
     return [(name, measures[name]) for name in PARTS if name in settings.parts.split(",")]
