@@ -24,19 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18stockservice/stock.proto\x12\x0cstockservice\"\x0e\n\x0c\x45mptyRequest\"\xe9\x01\n\x0bStockUpdate\x12\x0e\n\x06ticker\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hange\x18\x03 \x01(\x01\x12\x16\n\x0e\x63hange_percent\x18\x04 \x01(\x01\x12\x0e\n\x06volume\x18\x05 \x01(\x03\x12\x12\n\nopen_price\x18\x06 \x01(\x01\x12\x12\n\nhigh_price\x18\x07 \x01(\x01\x12\x11\n\tlow_price\x18\x08 \x01(\x01\x12\x12\n\nmarket_cap\x18\t \x01(\x03\x12\x11\n\ttimestamp\x18\n \x01(\t\x12\x10\n\x08sequence\x18\x0b \x01(\x04\x12\x0f\n\x07padding\x18\x0c \x01(\x0c\">\n\x10StockUpdateBatch\x12*\n\x07updates\x18\x01 \x03(\x0b\x32\x19.stockservice.StockUpdate2\xab\x01\n\x0cStockService\x12G\n\nGetUpdates\x12\x1a.stockservice.EmptyRequest\x1a\x19.stockservice.StockUpdate\"\x00\x30\x01\x12R\n\x10GetUpdateBatches\x12\x1a.stockservice.EmptyRequest\x1a\x1e.stockservice.StockUpdateBatch\"\x00\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18stockservice/stock.proto\x12\x0cstockservice\"\x0e\n\x0c\x45mptyRequest\"\xe9\x01\n\x0bStockUpdate\x12\x0e\n\x06ticker\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hange\x18\x03 \x01(\x01\x12\x16\n\x0e\x63hange_percent\x18\x04 \x01(\x01\x12\x0e\n\x06volume\x18\x05 \x01(\x03\x12\x12\n\nopen_price\x18\x06 \x01(\x01\x12\x12\n\nhigh_price\x18\x07 \x01(\x01\x12\x11\n\tlow_price\x18\x08 \x01(\x01\x12\x12\n\nmarket_cap\x18\t \x01(\x03\x12\x11\n\ttimestamp\x18\n \x01(\t\x12\x10\n\x08sequence\x18\x0b \x01(\x04\x12\x0f\n\x07padding\x18\x0c \x01(\x0c\">\n\x10StockUpdateBatch\x12*\n\x07updates\x18\x01 \x03(\x0b\x32\x19.stockservice.StockUpdate\"\x8a\x01\n\nResumeFrom\x12\x0e\n\x06source\x18\x01 \x01(\t\x12:\n\tsequences\x18\x02 \x03(\x0b\x32\'.stockservice.ResumeFrom.SequencesEntry\x1a\x30\n\x0eSequencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x32\xab\x01\n\x0cStockService\x12G\n\nGetUpdates\x12\x1a.stockservice.EmptyRequest\x1a\x19.stockservice.StockUpdate\"\x00\x30\x01\x12R\n\x10GetUpdateBatches\x12\x1a.stockservice.EmptyRequest\x1a\x1e.stockservice.StockUpdateBatch\"\x00\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stockservice.stock_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RESUMEFROM_SEQUENCESENTRY']._loaded_options = None
+  _globals['_RESUMEFROM_SEQUENCESENTRY']._serialized_options = b'8\001'
   _globals['_EMPTYREQUEST']._serialized_start=42
   _globals['_EMPTYREQUEST']._serialized_end=56
   _globals['_STOCKUPDATE']._serialized_start=59
   _globals['_STOCKUPDATE']._serialized_end=292
   _globals['_STOCKUPDATEBATCH']._serialized_start=294
   _globals['_STOCKUPDATEBATCH']._serialized_end=356
-  _globals['_STOCKSERVICE']._serialized_start=359
-  _globals['_STOCKSERVICE']._serialized_end=530
+  _globals['_RESUMEFROM']._serialized_start=359
+  _globals['_RESUMEFROM']._serialized_end=497
+  _globals['_RESUMEFROM_SEQUENCESENTRY']._serialized_start=449
+  _globals['_RESUMEFROM_SEQUENCESENTRY']._serialized_end=497
+  _globals['_STOCKSERVICE']._serialized_start=500
+  _globals['_STOCKSERVICE']._serialized_end=671
 # @@protoc_insertion_point(module_scope)

@@ -43,3 +43,18 @@ class StockUpdateBatch(_message.Message):
     UPDATES_FIELD_NUMBER: _ClassVar[int]
     updates: _containers.RepeatedCompositeFieldContainer[StockUpdate]
     def __init__(self, updates: _Optional[_Iterable[_Union[StockUpdate, _Mapping]]] = ...) -> None: ...
+
+class ResumeFrom(_message.Message):
+    __slots__ = ("source", "sequences")
+    class SequencesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    sequences: _containers.ScalarMap[str, int]
+    def __init__(self, source: _Optional[str] = ..., sequences: _Optional[_Mapping[str, int]] = ...) -> None: ...

@@ -110,7 +110,7 @@ class Market:
         sources = new_sources or self._new_sources
         self.updates = MessageLog(self.settings.log_bounds, size_of=size_of)
         self.feed = LiveFeed(sources(), self.pace, self.updates)
-        self.service = StockService(self.pace, self.feed, sources, self.settings.limits)
+        self.service = StockService(self.pace, self.feed, sources, self.settings.limits, self.registry)
         self.server, self.port = build(self.settings, self.service, Health(), self.interceptor, self.settings.grpc_port)
 
     def _new_sources(self) -> list[StockSource]:

@@ -69,6 +69,7 @@ async def test_the_client_waits_as_told_comes_back_and_explains_the_gap(opener):
         await until_ended(market)
         client.wake()
         await until(lambda: client.reader.ends, lambda ends, wanted=spell: len(ends) == wanted, what="the ends")
+        before = client.sequences("NVDA")[-1]
         await market.beat(10)
         await until(lambda: market.books("client"), lambda books, old=book: books and books != [old])
         book = await market.open_stream("client")
@@ -76,7 +77,6 @@ async def test_the_client_waits_as_told_comes_back_and_explains_the_gap(opener):
         assert end.retry_after_seconds == retry_delay_seconds
         assert str(end).startswith("RESOURCE_EXHAUSTED: the client has been behind for ")
         assert book.opened_at - ended_at >= retry_delay_seconds
-        before = client.sequences("NVDA")[-1]
         await market.beat()
         await until(lambda: client.sequences("NVDA")[-1], lambda last: last == market.pace.beaten)
         assert client.sequences("NVDA")[-1] - before > 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 LONGEST_TICKER = 64
 """Characters; a longer one is no ticker, and would cost memory."""
 
@@ -13,6 +15,16 @@ class SequenceTracker:
         self._max_tickers = max_tickers
         self._source: str | None = None
         self._last: dict[str, int] = {}
+
+    @property
+    def source(self) -> str | None:
+        """The source of the numbers, as the server named it."""
+        return self._source
+
+    @property
+    def last(self) -> Mapping[str, int]:
+        """The last number of each ticker."""
+        return self._last
 
     def begin_stream(self, source: str | None) -> bool:
         """Note that a stream begins, from the source that the server named; return whether it is the same one again.

@@ -13,6 +13,7 @@ import structlog
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics, made_at
 from stock_client.processing import Processing
+from stock_client.resume import Resume
 from stock_client.sequence import SequenceTracker
 from stock_client.update_log import UpdateLog
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
@@ -61,6 +62,7 @@ class StreamReader:
         self._metrics = metrics
         self._update_log = update_log
         self._sequences = SequenceTracker(max_tickers)
+        self._resume = Resume(self._sequences)
         self._started_at = time.monotonic()
         self._last: StockUpdate | None = None
         self._told_unnumbered = False
@@ -88,7 +90,8 @@ class StreamReader:
         await self._read(stub.GetUpdates, lost)
 
     async def _read(self, method: Any, lost: asyncio.Future[None]) -> NoReturn:
-        call: Any = method(EmptyRequest(), metadata=self._wanted)
+        resuming = self._resume.metadata()
+        call: Any = method(EmptyRequest(), metadata=(*self._wanted, *resuming))
         ended = asyncio.get_running_loop().create_future()
 
         def end(_: object) -> None:
@@ -100,9 +103,8 @@ class StreamReader:
             given = await call.initial_metadata() or {}
             if given:
                 self._metrics.presence.begin()  # a refusal has none
-            goes_on = self._sequences.begin_stream(given.get(SOURCE_KEY))
-            self._drops = given.get(POLICY_KEY) in POLICIES_THAT_DROP
-            first = True
+                self._resume.note_given(given)
+            first, goes_on = True, False
             while True:
                 if not self._at_once:
                     await self._wait_while_stopped(ended, lost)
@@ -114,6 +116,8 @@ class StreamReader:
                 updates = updates_in(message)
                 if first and updates:
                     self._metrics.presence.begin()
+                    goes_on = self._sequences.begin_stream(given.get(SOURCE_KEY))
+                    self._drops = self._resume.source_keeps = given.get(POLICY_KEY) in POLICIES_THAT_DROP
                     self._note_numbering(updates[0])
                     self._report_gap(updates[0], goes_on)
                     first = False
@@ -126,6 +130,8 @@ class StreamReader:
                         await self._wait_while_stopped(ended, lost)
                     await self._process(update)
         except grpc.aio.AioRpcError as error:
+            if resuming:
+                self._resume.note_refused(error)
             raise StreamEndedError.by_error(error) from error
         finally:
             self._metrics.read(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -34,22 +35,31 @@ class ReadLimits:
 
 
 def reader_for(
-    policy: Policy, updates: MessageLog[SharedMessage], stream: MeasuredStream, limits: ReadLimits
+    policy: Policy,
+    updates: MessageLog[SharedMessage],
+    stream: MeasuredStream,
+    limits: ReadLimits,
+    stopped: Mapping[str, int] | None = None,
 ) -> LogReader[SharedMessage]:
-    """Return a reader of the log for a stream under a policy other than `pause`."""
+    """Return a reader of the log for a stream under a policy other than `pause`.
+
+    It begins behind the numbers at which its client has `stopped`; None: with the next update to come.
+    """
     book, most = stream.book, limits.buffer_updates
     if policy is Policy.CONFLATE:
-        return ConflateReader(updates, book)
+        return ConflateReader(updates, book, stopped)
     if policy is Policy.DROP_OLDEST:
-        return DropOldestReader(updates, book, most_messages=most)
+        return DropOldestReader(updates, book, stopped, most_messages=most)
     if policy is Policy.REPLAY:
-        return ReplayReader(updates, book, on_lost=lambda lost: _tell_lost(stream, lost))
+        return ReplayReader(updates, book, stopped, on_lost=lambda lost: _tell_lost(stream, lost))
 
     def end(behind_seconds: float) -> None:
         stream.cut(*slow_consumer.status(behind_seconds, most, limits.retry_delay_seconds))
 
     patience_seconds = limits.disconnect_after_seconds
-    return DisconnectReader(updates, book, on_overdue=end, patience_seconds=patience_seconds, most_messages=most)
+    return DisconnectReader(
+        updates, book, stopped, on_overdue=end, patience_seconds=patience_seconds, most_messages=most
+    )
 
 
 def _tell_lost(stream: MeasuredStream, lost: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,12 +27,14 @@ from stock_server.admission import Admission, StreamLimits, StreamRefusedError
 from stock_server.feed import FAULTS, LiveFeed
 from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
 from stock_server.reading import ReadLimits, reader_for
+from stock_server.resume import LOST_KEY, ResumeRefusedError, Resumes
 from stockfeed.pace import Pace
 from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceServicer
 
 Context: TypeAlias = "grpc.aio.ServicerContext[EmptyRequest, Any]"
+Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]] | None"
 
 SOURCE_KEY = "stock-source"
 """Initial metadata: names the source, so that a client knows which sequence numbers go together."""
@@ -58,6 +60,28 @@ class Limits(ReadLimits, StreamLimits):
     allowed_policies: frozenset[Policy] = frozenset(Policy)
 
 
+@dataclass(slots=True)
+class _Opened:
+    """A stream that has been admitted."""
+
+    policy: Policy
+    stream: MeasuredStream
+    source_id: str
+    reader: LogReader[SharedMessage] | None = None
+    """Of a stream that goes on where its client had stopped."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether it has sources of its own, which wait for it."""
+        return self.policy is Policy.PAUSE
+
+    @property
+    def initial_metadata(self) -> tuple[tuple[str, str], ...]:
+        """What its client is told."""
+        told = ((SOURCE_KEY, self.source_id), (POLICY_KEY, self.policy.value))
+        return told if self.reader is None else (*told, (LOST_KEY, str(self.reader.lost_at_start)))
+
+
 class StockService(StockServiceServicer):
     """Streams updates: each stream from sources of its own that wait for it, or from the log of the live feed."""
 
@@ -74,6 +98,7 @@ class StockService(StockServiceServicer):
         self._new_sources = new_sources
         self._limits = limits
         self._admission = Admission(limits, registry)
+        self._resumes = Resumes(registry)
 
     @property
     def streams(self) -> int:
@@ -82,47 +107,54 @@ class StockService(StockServiceServicer):
 
     async def GetUpdates(self, request: EmptyRequest, context: Context) -> AsyncIterator[StockUpdate | SharedMessage]:
         """Yield updates until the client cancels, or the server drains: then end with UNAVAILABLE."""
-        async with self._opened(context) as (policy, stream):
-            paused = policy is Policy.PAUSE
-            async with aclosing(self._paused() if paused else self._live(policy, stream)) as updates:
-                async for update in updates:
+        async with self._opened(context) as opened:
+            updates = self._paused() if opened.paused else self._live(opened)
+            async with aclosing(updates) as each:
+                async for update in each:
                     yield update
 
     async def GetUpdateBatches(self, request: EmptyRequest, context: Context) -> AsyncIterator[Batch]:
         """Yield the same updates, several at once where several wait for their turn."""
-        async with self._opened(context) as (policy, stream):
-            paused = policy is Policy.PAUSE
-            limit = BatchLimit.for_window(stream.book.identity.window)
-            updates = self._paused_batches(limit) if paused else self._live_batches(policy, stream, limit)
+        async with self._opened(context) as opened:
+            limit = BatchLimit.for_window(opened.stream.book.identity.window)
+            updates = self._paused_batches(limit) if opened.paused else self._live_batches(opened, limit)
             async with aclosing(updates) as batches:
                 async for batch in batches:
                     yield batch
 
     @asynccontextmanager
-    async def _opened(self, context: Context) -> AsyncIterator[tuple[Policy, MeasuredStream]]:
+    async def _opened(self, context: Context) -> AsyncIterator[_Opened]:
         """Admit a stream, tell the client what it gets, and end it with the right status."""
-        paused = True
+        opened: _Opened | None = None
         try:
             self._admission.admit(context)
-            policy = choose(context.invocation_metadata(), self._limits.policy, self._limits.allowed_policies)
-            stream = current_stream()
-            stream.book.policy = policy
-            paused = policy is Policy.PAUSE
-            source_id = uuid.uuid4().hex if paused else self._feed.source_id
-            await context.send_initial_metadata(((SOURCE_KEY, source_id), (POLICY_KEY, policy.value)))
-            yield policy, stream
+            opened = self._open(context.invocation_metadata(), current_stream())
+            await context.send_initial_metadata(opened.initial_metadata)
+            yield opened
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
-        except (PolicyRefusedError, StreamRefusedError) as refused:
+        except (PolicyRefusedError, ResumeRefusedError, StreamRefusedError) as refused:
             await context.abort(refused.code, refused.details)
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             raise  # the client has been told, or it has gone and grpc can tell it nothing more
         except Exception:
-            if not paused:
+            if opened is not None and not opened.paused:
                 FAULTS.inc()
             log.exception("stream.failed", client=current_stream().book.client)
             await context.abort(*FAULT)
         finally:
             self._admission.leave(context)
+
+    def _open(self, metadata: Metadata, stream: MeasuredStream) -> _Opened:
+        policy = choose(metadata, self._limits.policy, self._limits.allowed_policies)
+        stream.book.policy = policy
+        if policy is Policy.PAUSE:
+            return _Opened(policy, stream, uuid.uuid4().hex)
+        opened = _Opened(policy, stream, self._feed.source_id)
+        stopped = self._resumes.where_stopped(metadata, self._feed.source_id)
+        if stopped is not None:
+            opened.reader = self._reader(opened, stopped)
+            self._resumes.note(stream.book.client, opened.reader.lost_at_start)
+        return opened
 
     async def _paused(self) -> AsyncGenerator[StockUpdate]:
         sources = self._new_sources()
@@ -146,24 +178,27 @@ class StockService(StockServiceServicer):
             if len(gathering) and not pace.goes_on:
                 yield gathering.take()
 
-    async def _live_batches(self, policy: Policy, stream: MeasuredStream, limit: BatchLimit) -> AsyncGenerator[Batch]:
+    async def _live_batches(self, opened: _Opened, limit: BatchLimit) -> AsyncGenerator[Batch]:
         """Yield what waits when a batch can go."""
-        await self._pace.initial_delay()
         most_bytes = limit.most_bytes - wire_bytes(0)
-        with self._reading(policy, stream) as reader:
+        async with self._reading(opened) as reader:
             while await reader.ready():
                 taken = reader.take_many(limit.most_messages, most_bytes, LARGEST_HEAD_BYTES)
                 entries = [update.entry(ENTRIES, StockUpdate.SerializeToString) for update in taken]
-                yield Batch(len(entries), b"".join(entries))
+                if entries:
+                    yield Batch(len(entries), b"".join(entries))
 
-    async def _live(self, policy: Policy, stream: MeasuredStream) -> AsyncGenerator[SharedMessage]:
-        await self._pace.initial_delay()
-        with self._reading(policy, stream) as reader:
+    async def _live(self, opened: _Opened) -> AsyncGenerator[SharedMessage]:
+        async with self._reading(opened) as reader:
             async for message in reader:
                 yield message
 
-    @contextmanager
-    def _reading(self, policy: Policy, stream: MeasuredStream) -> Iterator[LogReader[SharedMessage]]:
+    @asynccontextmanager
+    async def _reading(self, opened: _Opened) -> AsyncIterator[LogReader[SharedMessage]]:
+        await self._pace.initial_delay()
         self._feed.begin()
-        with closing(reader_for(policy, self._feed.updates, stream, self._limits)) as reader:
+        with closing(opened.reader or self._reader(opened)) as reader:
             yield reader
+
+    def _reader(self, opened: _Opened, stopped: Mapping[str, int] | None = None) -> LogReader[SharedMessage]:
+        return reader_for(opened.policy, self._feed.updates, opened.stream, self._limits, stopped)

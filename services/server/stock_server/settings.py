@@ -90,7 +90,10 @@ class ServerSettings(ServiceSettings):
         300.0, description="seconds that a connection without a stream lasts; 0: no end"
     )
     max_metadata_bytes: int = Field(
-        8_192, ge=1_024, le=1_048_576, description="metadata of a request, 1024 to 1048576 bytes; HTTP/2 counts them"
+        32_768,
+        ge=1_024,
+        le=1_048_576,
+        description="metadata of a request, 1024 to 1048576 bytes; a client of 1000 tickers that is back sends 24000",
     )
     max_request_bytes: int = Field(
         65_536, ge=1_024, le=4_194_304, description="size of a request, 1024 to 4194304 bytes; larger ones are refused"

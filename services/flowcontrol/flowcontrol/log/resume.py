@@ -8,7 +8,7 @@ from typing import Any
 
 from flowcontrol.log.message_log import MessageLog
 
-Stopped = Mapping[Hashable, int]
+Stopped = Mapping[Any, int]
 """For each key the number of the last message that a client has read."""
 
 
