@@ -15,6 +15,9 @@ from lab.console import Say
 
 State = TypeVar("State")
 
+FULL_SOON = ("--keep-updates", "1000")
+"""Of a server whose memory is looked at: its feed's log is full from early on, for one that fills is no leak."""
+
 
 class NotTestedError(Exception):
     """The machine lacks what a fault takes; the text says what."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from lab.chaos.figures import figures
 from lab.chaos.held import Held
-from lab.chaos.scene import Scene, until
+from lab.chaos.scene import FULL_SOON, Scene, until
 from lab.processes.services import Service, run_client, run_server
 from lab.verdict import Claim
 
@@ -19,7 +19,7 @@ FLOOD = ("--update-interval-seconds", "0", "--padding-bytes", "1000", "--policy"
 async def run(scene: Scene) -> list[Claim]:
     """Kill clients whose windows are full, some at a time, and compare with what was after the first of them."""
     rounds = scene.many(25, 2)
-    async with run_server(scene.folder, *FLOOD) as server:
+    async with run_server(scene.folder, *FLOOD, *FULL_SOON) as server:
         await _round(scene, server)
         before = await Held.by(server, scene.http)
         for number in range(rounds):

@@ -13,7 +13,7 @@ import grpc
 from flowcontrol import Window
 from flowcontrol.identity import Identity
 from lab.chaos.held import Held
-from lab.chaos.scene import Scene
+from lab.chaos.scene import FULL_SOON, Scene
 from lab.processes.services import run_client, run_server
 from lab.verdict import Claim, at_least, at_most
 
@@ -34,7 +34,7 @@ async def run(scene: Scene) -> list[Claim]:
     """Keep so many places busy with streams, and watch what the server and a client beside them hold."""
     lasts = scene.long(600, 40)
     async with (
-        run_server(scene.folder, *PACE) as server,
+        run_server(scene.folder, *PACE, *FULL_SOON) as server,
         run_client(scene.folder, "steady", server) as steady,
     ):
         began_at = time.monotonic()
