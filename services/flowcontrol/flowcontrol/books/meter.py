@@ -90,6 +90,9 @@ class SendMeter:
             # an error of grpc's own says that the message has not gone out
             if self.size is None or self._overlapping or isinstance(error, grpc.aio.BaseError):
                 self.lost(count)
+                # so grpc has one still that was given up, and the stream can come to no good end: whether that one
+                # arrives nobody will know, but it may, and no book shows more received than sent
+                self._count_handed_over()
             else:
                 self._under_way -= 1
                 self._handed_over.append((self.size, count))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from requested import Requested, Sizes, encoded
 
 from mirror import CODECS, SERVICE, Codec, Mirror
 from waiting import until
@@ -25,7 +24,7 @@ class Caller:
         stub = getattr(channel, shape)
         self._stub = stub(
             f"/{SERVICE}/{shape}.{style}.{codec}",
-            request_serializer=lambda request: json.dumps(request).encode(),
+            request_serializer=None if codec == "raw" else encoded,
             response_deserializer=self._codec.deserialize,
         )
 
@@ -33,8 +32,8 @@ class Caller:
         """Write down a line."""
         self._mirror.diary.note("caller", about, what)
 
-    async def call(self, way: str, steps: Steps) -> None:
-        """Make a call in one of the ways, and write down all that comes of it."""
+    async def call(self, way: str, steps: Steps, more: Sizes = ()) -> None:
+        """Make a call in one of the ways, with more requests after the steps; write down all that comes of it."""
         options: dict[str, Any] = {"metadata": (("mine", "1"), ("mine", "2"))}
         if way == "deadline":
             options["timeout"] = 0.5
@@ -42,7 +41,9 @@ class Caller:
             options["metadata"] = (("token", "bad"),)
         if way == "cached":
             options["metadata"] = (("cached", "1"),)
-        call = self._open(way, steps, options)
+        if way == "thrown at":
+            options["metadata"] = (("throw", "1"),)
+        call = self._open(way, steps, more, options)
         callback: list[Any] = []
         call.add_done_callback(callback.append)
         try:
@@ -55,20 +56,20 @@ class Caller:
             self.note("raised", type(error).__name__)
         await self._look_back(call, callback)
 
-    def _open(self, way: str, steps: Steps, options: dict[str, Any]) -> Any:
+    def _open(self, way: str, steps: Steps, more: Sizes, options: dict[str, Any]) -> Any:
         if self._shape == "unary_stream":
-            return self._stub(steps, **options)
-        # a server that answers while requests are still sent makes grpc fail now and then: "Internal error from Core"
-        requests = [steps, *(["more"] * 3 if steps[:1] == [["echo", 5]] else [])]
+            return self._stub(self._encoded(steps), **options)
+        requests = [
+            self._encoded(steps),
+            *(self._encoded("x" * size) for size in more),
+        ]
         if way in ("writes", "writes and reads in turn"):
             self._requests = requests
             return self._stub(**options)
+        return self._stub(Requested(requests, way, self._mirror).made(), **options)
 
-        async def iterator() -> AsyncIterator[Any]:
-            for request in requests:
-                yield request
-
-        return self._stub(requests if way == "list of requests" else iterator(), **options)
+    def _encoded(self, request: Any) -> Any:
+        return encoded(request) if self._codec.serialize is None else request
 
     async def _async_for(self, call: Any) -> None:
         if self._shape == "stream_unary":
@@ -150,6 +151,13 @@ class Caller:
 
     async def _until_noted(self, who: str, line: str) -> None:
         await until(lambda: line in self._mirror.diary.lines[who], every_seconds=0.001, what=line)
+
+    async def _cancel_while_it_sends(self, call: Any) -> None:
+        await self._until_noted("handler", "waiting: ")
+        await self._until_noted("requests", "asked for: 1")
+        await asyncio.sleep(0.01)
+        self.note("cancel", call.cancel())
+        await self._async_for(call)
 
     async def _writes(self, call: Any) -> None:
         for request in self._requests:

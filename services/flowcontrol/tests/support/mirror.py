@@ -94,10 +94,10 @@ class Mirror(grpc.GenericRpcHandler):
         behaviour = {
             "unary_stream": {"generator": self.generated, "coroutine": self.written, "synchronous": self.synchronous},
             "stream_stream": {"generator": self.generated, "coroutine": self.written, "synchronous": self.synchronous},
-            "stream_unary": {"coroutine": self.answered},
+            "stream_unary": {"coroutine": self.answered, "synchronous": self.answered_synchronously},
         }[shape][style]
         self.codec = CODECS[codec]
-        return make(behaviour, json.loads, self.codec.serialize)
+        return make(behaviour, None if codec == "raw" else json.loads, self.codec.serialize)
 
     @contextmanager
     def _a_handler_runs(self) -> Iterator[None]:
@@ -131,9 +131,17 @@ class Mirror(grpc.GenericRpcHandler):
                 answer = message
         return answer
 
+    def answered_synchronously(self, requests: Any, context: Any) -> Any:
+        answer = self.codec.make(0)
+        for message in self.synchronous(requests, context):
+            answer = message
+        for request in requests:
+            self._note("read", len(request))
+        return answer
+
     def synchronous(self, request: Any, context: Any) -> Iterator[Any]:
         with self._a_handler_runs():
-            for step in request if isinstance(request, list) else next(request):
+            for step in _decoded(request if isinstance(request, (list, bytes)) else next(request)):
                 if step[0] == "send":
                     yield self.codec.make(step[1])
                 elif step[0] == "abort":
@@ -154,8 +162,10 @@ class Mirror(grpc.GenericRpcHandler):
         self.diary.note("handler", about, what)
 
     async def _messages(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        requests = None if isinstance(request, list) else request
-        steps = request if requests is None else await anext(aiter(requests))
+        requests = None if isinstance(request, (list, bytes)) else request
+        if requests is not None:
+            self._note("requests", (isinstance(requests, AsyncIterator), aiter(requests) is aiter(requests)))
+        steps = _decoded(request if requests is None else await anext(aiter(requests)))
         for name, *arguments in steps:
             if name == "send":
                 yield self.codec.make(*arguments)
@@ -173,7 +183,23 @@ class Mirror(grpc.GenericRpcHandler):
                     yield self.codec.make(*arguments)
             elif name == "read":
                 while (got := await context.read()) is not grpc.aio.EOF:
-                    self._note("read", got)
+                    self._note("read", len(got))
+                self._note("read after the end", await context.read() is grpc.aio.EOF)
+            elif name == "each":
+                async for got in requests:
+                    self._note("read", len(got))
+            elif name == "take":
+                self._note("read", len(await context.read()))
+                async for got in requests:
+                    self._note("read", len(got))
+                    break
+                self._note("read", len(await anext(requests)))
+            elif name == "catch":
+                try:
+                    yield self.codec.make(*arguments)
+                except KeyError:
+                    self._note("thrown", "KeyError")
+                    yield self.codec.make(*arguments)
             else:
                 await self._act(name, context)
 
@@ -223,3 +249,7 @@ class Mirror(grpc.GenericRpcHandler):
             outcome("handler", method, getattr(context, method))
         outcome("handler", "what is not there", lambda: context.nothing)
         outcome("handler", "attribute", lambda: setattr(context, "own", 1))
+
+
+def _decoded(steps: Any) -> Any:
+    return json.loads(steps) if isinstance(steps, bytes) else steps
