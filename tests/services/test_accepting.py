@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from raw_http2 import request, sent
 
 from flowcontrol import FlowControlServerInterceptor, MessageLog, Window
 from stock_server.feed import LiveFeed
@@ -22,7 +23,6 @@ from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 from processes import Service, Services
-from raw_http2 import request, sent
 from waiting import until
 
 NOT_UTF8 = [b"/\xff\xfe/x", b"\x80", b"/stockservice.StockService/GetUpdates\xc3"]

@@ -12,6 +12,7 @@ import time
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from raw_http2 import request, sent
 
 from flowcontrol import Window
 from flowcontrol.identity import CLIENT_NAME_KEY
@@ -19,7 +20,6 @@ from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 from processes import Services, clean_environment, free_port
-from raw_http2 import request, sent
 from waiting import until, until_blocking
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 import pytest
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
-from server_neighbours import ServerSpy
 
 from flowcontrol import FlowControlServerInterceptor, MeasuredStream, Window, current_stream
 
 from mirror import CODECS, Mirror
+from server_neighbours import ServerSpy
 from waiting import until
 
 CODE = grpc.StatusCode.RESOURCE_EXHAUSTED

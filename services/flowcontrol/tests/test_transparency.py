@@ -15,15 +15,15 @@ from typing import Any, TypeAlias
 
 import grpc
 import pytest
-from client_neighbours import PlainStreamStream, PlainStreamUnary, PlainUnaryStream
-from rows import GRPC_HANGS, Row, left_out, rows
-from server_neighbours import PlainServer
 
 from flowcontrol import FlowControlClientInterceptor, FlowControlServerInterceptor, Window
 
 from callers import Caller
+from client_neighbours import PlainStreamStream, PlainStreamUnary, PlainUnaryStream
 from mirror import SHAPES, Diary, Mirror
 from neighbours import Chain, chains
+from rows import GRPC_HANGS, Row, left_out, rows
+from server_neighbours import PlainServer
 from waiting import until
 
 README = Path(__file__).parents[1] / "README.md"

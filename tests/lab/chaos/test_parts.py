@@ -8,6 +8,7 @@ import math
 import os
 
 import pytest
+from raw_http2 import request as plain_request
 
 from lab.chaos.faults.bad_input import EVERY_SECONDS, SPAN_SECONDS, _least_share
 from lab.chaos.faults.soak import _slope
@@ -15,8 +16,6 @@ from lab.chaos.figures import Figures, events, tracebacks
 from lab.chaos.inputs import PATH, PREFACE, Inputs, _length, request
 from lab.chaos.network import _sweep
 from lab.chaos.relay import late
-
-from raw_http2 import request as plain_request
 
 
 def test_the_same_seed_draws_the_same_and_another_one_does_not():

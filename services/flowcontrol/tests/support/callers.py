@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import grpc
-from requested import Requested, Sizes, encoded
 
 from mirror import CODECS, SERVICE, Codec, Mirror
+from requested import Requested, Sizes, encoded
 from waiting import until
 
 Steps = list[list[Any]]

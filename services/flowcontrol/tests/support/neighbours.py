@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
+from sentry_sdk.integrations.grpc.aio import ServerInterceptor as SentryServerInterceptor
+from sentry_sdk.integrations.grpc.aio.client import SentryUnaryStreamClientInterceptor
+
 from client_neighbours import (
     ClientCache,
     ReadingSpy,
@@ -15,12 +19,8 @@ from client_neighbours import (
     UnaryStreamRewriter,
     UnaryStreamSpy,
 )
-from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
-from sentry_sdk.integrations.grpc.aio import ServerInterceptor as SentryServerInterceptor
-from sentry_sdk.integrations.grpc.aio.client import SentryUnaryStreamClientInterceptor
-from server_neighbours import Forwarder, Guard, ServerCache, ServerSpy
-
 from mirror import Mirror
+from server_neighbours import Forwarder, Guard, ServerCache, ServerSpy
 
 
 @dataclass

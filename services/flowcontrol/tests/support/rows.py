@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from requested import Sizes
-
 from callers import Steps
 from mirror import CODECS
+from requested import Sizes
 
 THREE = [["send", 0], ["send", 10], ["send", 1_000]]
 LARGER_THAN_THE_WINDOW = 200_000
