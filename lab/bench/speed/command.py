@@ -103,7 +103,7 @@ def _parts(settings: BenchSettings, http: httpx.AsyncClient, say: Say) -> list[t
     most = 100 if quick else 1_000
 
     async def one_stream() -> list[Measure]:
-        rows, _ = await measure_flat_out(2 * rounds, seconds, http, folder, say)
+        rows, _ = await measure_flat_out(rounds, seconds, http, folder, say)
         return rows + (await measure_peer(settings.peer, rounds, seconds, folder, say) if settings.peer else [])
 
     async def beside_stalled() -> list[Measure]:
