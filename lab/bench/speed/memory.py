@@ -52,7 +52,7 @@ def _stalled(cost: IdleCost, bare_bytes: float) -> list[Measure]:
     kilobytes = cost.memory_per_stream_bytes / 1000
     return [
         _beside("memory", what, cost.memory_per_stream_bytes, bare_bytes, 1e3, "KB"),
-        figure("memory", what, [kilobytes], "KB", "", at_most=50.0),
+        figure("memory", f"{what}, KB", [kilobytes], "KB", "", at_most=50.0),
     ]
 
 

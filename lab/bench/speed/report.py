@@ -70,7 +70,7 @@ def table(rows: Sequence[Measure]) -> Table:
 def draw(rows: Sequence[Measure], path: Path) -> None:
     """Draw each ratio that has an aim, as a share of its aim: right of 1 is better than asked for."""
     drawn = [row for row in rows if row.met is not None and row.value > 0]
-    figure = Figure(figsize=(10, 0.8 + 0.26 * len(drawn)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(12, 1.0 + 0.22 * len(drawn)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for number, row in enumerate(reversed(drawn)):
         shares = [_share(row, value) for value in (row.value, row.least, row.most)]
@@ -79,8 +79,9 @@ def draw(rows: Sequence[Measure], path: Path) -> None:
         ax.plot(shares[0], number, "o", color=color, markersize=6)
     ax.axvline(1, color=NO_AIM, linewidth=1)
     ax.set_xscale("log")
+    ax.set_ylim(-1, len(drawn))
     ax.set_yticks(range(len(drawn)), [f"{row.part}: {row.what}" for row in reversed(drawn)], fontsize=8)
-    ax.set_xlabel("times the aim, least to most of the rounds; right of 1 is better than asked for")
+    ax.set_xlabel("times the aim, least to most of the rounds; right of 1 is better")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="x", color="#e6e6e6")
     ax.set_axisbelow(True)
