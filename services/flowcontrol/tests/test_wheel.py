@@ -17,7 +17,7 @@ from installed import install
 LIBRARY = Path(__file__).parents[1]
 TOP = LIBRARY.parents[1]
 
-SOME = ("test_window.py", "test_flow_control.py", "test_identity.py", "sync/test_cut.py")
+SOME = ("windows/test_window.py", "windows/test_flow_control.py", "test_identity.py", "sync/test_cut.py")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from rows import GRPC_HANGS, Row, left_out, rows
 from server_neighbours import PlainServer
 from waiting import until
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 WINDOW = Window(65_535)
 CHAINS = tuple(chains(Mirror()))
 
