@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -16,11 +15,10 @@ from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
 from stock_server.policy import Policy
 from stock_server.service import Limits
+from stockfeed.address import Tickers
 
 LARGEST_PADDING_BYTES = 4_000_000
 """An update stays below grpc's limit for a received message, by default 4 MiB (`grpc.max_receive_message_length`)."""
-
-LARGEST_TICKERS = 1_000
 
 LARGEST_KEPT_UPDATES = 100_000_000
 LARGEST_KEPT_BYTES = 2**40
@@ -100,7 +98,7 @@ class ServerSettings(ServiceSettings):
     )
     reflection: bool = Field(True, description="tell whoever asks what services there are (gRPC reflection)")
     channelz: bool = Field(True, description="tell whoever asks of all connections and streams (gRPC channelz)")
-    tickers: str = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
+    tickers: Tickers = Field("AAPL", description="symbols of the stocks, 1 to 1000 of them, separated by commas")
     policy: PolicyName = Field(
         "pause", description="what a client gets that is too slow: pause, replay, conflate, drop-oldest or disconnect"
     )
@@ -159,16 +157,6 @@ class ServerSettings(ServiceSettings):
         description="seconds on SIGTERM between not being ready and ending streams, 0 or more",
     )
     grace_seconds: Seconds = Field(5.0, description="seconds that streams have to end on SIGTERM, 0 or more")
-
-    @field_validator("tickers")
-    @classmethod
-    def _are_tickers(cls, text: str) -> str:
-        tickers = text.split(",")
-        if not all(re.fullmatch(r"[A-Z0-9.-]{1,12}", ticker) for ticker in tickers):
-            raise ValueError("a ticker is 1 to 12 capital letters, digits, '.' or '-'")
-        if len(set(tickers)) < len(tickers) or len(tickers) > LARGEST_TICKERS:
-            raise ValueError(f"tickers are all different, and at most {LARGEST_TICKERS}")
-        return text
 
     @field_validator("expected_clients")
     @classmethod

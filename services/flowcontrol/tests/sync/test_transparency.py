@@ -17,28 +17,11 @@ from flowcontrol import Window
 from flowcontrol.sync import FlowControlClientInterceptor, FlowControlServerInterceptor
 
 from mirror import CODECS, Diary
+from rows import THREE, Row
 from sync_mirror import CHAINS, SyncCaller, SyncMirror, client_chain, server_chain
 from waiting import until_blocking
 
 WINDOW = Window(65_535)
-THREE = [["send", 0], ["send", 10], ["send", 1_000]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One call: to which method, what its handler does, and how it is made and read."""
-
-    shape: str
-    style: str
-    way: str
-    does: str
-    steps: list[list[Any]]
-    codec: str = "note"
-
-    def __str__(self) -> str:
-        return f"{self.shape} {self.style} {self.codec}, which does {self.does}, called by '{self.way}'"
-
-
 ENDS = {
     "nothing": [],
     "abort at once": [["abort"]],
