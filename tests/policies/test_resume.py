@@ -155,7 +155,6 @@ async def test_a_thousand_tickers_fit(opener):
     market.feed.begin()
     await until(lambda: market.feed._task in market.pace.seen_by)
     await market.beat(2)
-    market.updates.keys  # noqa: B018
     stopped = ResumeFrom(source=market.feed.source_id, sequences=dict.fromkeys(tickers, 1))
     call = call_from(opener, market, stopped)
     assert [(await call.read()).sequence for _ in range(100)] == [2] * 100
