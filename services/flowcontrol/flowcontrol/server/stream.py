@@ -28,6 +28,7 @@ class MeasuredStream:
         "_closing",
         "_context",
         "_ended",
+        "_ends",
         "_keep",
         "_loop",
         "_metadata_sent",
@@ -62,7 +63,7 @@ class MeasuredStream:
         self._status: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._cancelled: asyncio.Task[Any] | None = None
-        self._ended = False
+        self._ends = self._ended = False
 
     @property
     def book(self) -> SendBook:
@@ -96,8 +97,8 @@ class MeasuredStream:
         if self._in_first_write:
             # grpc would send the initial metadata, which go with this write, once more with the status, and fail
             await self.meter.first_write()
-            if self._closing is None and not self._ended:
-                self._cancel()
+        if self._cancelled is None and self._closing is None:
+            self._cancel()  # it was in its first write when it was cut: that may have ended before this began, too
         if not self._ended:
             await self._context.abort(code, details, *([trailing_metadata] if trailing_metadata else []))
 
@@ -106,7 +107,7 @@ class MeasuredStream:
         return not self._metadata_sent and self.meter.in_first_write
 
     def _cancel(self) -> None:
-        if self.runner is not None:
+        if self.runner is not None and not self._ends:
             self._cancelled = self.runner
             self.runner.cancel()
 
@@ -137,6 +138,7 @@ class MeasuredStream:
         Returns where the stream has not been cut, and where the handler has ended otherwise: by `failure`, which is to
         be raised on.
         """
+        self._ends = True
         if self._status is None:
             return
         task, self._cancelled = self._cancelled, None
