@@ -71,7 +71,7 @@ async def test_a_path_that_is_no_text_keeps_nobody_out_and_ends_no_stream(servic
     server.send(signal.SIGTERM)
     assert await read_to_the_end(stream) == "the server is shutting down"
     assert await asyncio.to_thread(server.wait) == 0
-    assert server.errors() == ""
+    assert server.tracebacks() == []
     await before.close()
 
 

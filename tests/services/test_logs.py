@@ -26,6 +26,13 @@ except ValueError:
     structlog.get_logger().exception("stream.failed")
 """
 
+ERRORS_OF_GRPC = """
+import logging
+from grpc._cython.cygrpc import ExecuteBatchError
+for reason in ('Failed "execute_batch": (<SendMessageOperation>,)', "Failed grpc_call_start_batch: 8"):
+    logging.getLogger("grpc").error("ExecuteBatchError raised in core", exc_info=ExecuteBatchError(reason))
+"""
+
 
 def line_of(log_format: str, said: str) -> str:
     """Return the one line that a process logs; an update has names of its own that come before those of every line."""
@@ -53,3 +60,9 @@ def test_a_traceback_stays_on_its_line_for_machines():
     line = json.loads(line_of("json", AN_EXCEPTION))
     assert tuple(line) == (*LEADING_KEYS, "exception")
     assert "ValueError: why" in line["exception"]
+
+
+def test_a_write_that_failed_with_its_client_is_no_error_and_a_call_used_wrongly_is():
+    line = json.loads(line_of("json", ERRORS_OF_GRPC))
+    assert (line["event"], line["logger"]) == ("library.log", "grpc")
+    assert line["exception"].endswith("ExecuteBatchError: Failed grpc_call_start_batch: 8")

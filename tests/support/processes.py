@@ -73,6 +73,10 @@ class Service:
         """Return what it has written to standard error."""
         return self._errors.read_text()
 
+    def tracebacks(self) -> list[str]:
+        """Return the exceptions that it has logged so far, and what it has written to standard error."""
+        return [str(event["exception"]) for event in self.events() if "exception" in event] + self.errors().splitlines()
+
     @cached_property
     def grpc_port(self) -> int:
         """The server's gRPC port."""

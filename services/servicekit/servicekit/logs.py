@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from traceback import walk_tb
 from types import TracebackType
 
 import structlog
@@ -59,6 +60,8 @@ class _LibraryLog(logging.Handler):
     """Takes what libraries log by Python's own means, grpc and asyncio among them."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None and _is_told_otherwise(record.exc_info[1]):
+            return
         log.log(
             record.levelno,
             "library.log",
@@ -66,6 +69,18 @@ class _LibraryLog(logging.Handler):
             message=record.getMessage(),
             exc_info=record.exc_info or None,
         )
+
+
+def _is_told_otherwise(error: BaseException) -> bool:
+    """Tell whether no line is due: grpc logs an error that is none, or one that the service tells of by itself.
+
+    A write fails with its client, which ends the stream; grpc takes that for an error where it learns of the failed
+    write first (grpcio 1.85). A call that is used wrongly fails by "grpc_call_start_batch", and is logged. What ends
+    the loop that takes requests is `server.accept.failed`; grpc's own task that shuts down fails by it once more.
+    """
+    if type(error).__name__ == "ExecuteBatchError":
+        return str(error).startswith('Failed "execute_batch"')
+    return any(frame.f_code.co_name == "_server_main_loop" for frame, _ in walk_tb(error.__traceback__))
 
 
 def _log_fault(kind: type[BaseException], fault: BaseException | None, traceback: TracebackType | None) -> None:
