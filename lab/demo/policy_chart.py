@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def _draw_updates(ax: Axes, panel: Panel) -> None:
 
 
 def _draw_age(ax: Axes, panel: Panel) -> None:
-    ages = [sample.working_age_seconds for sample in panel.samples]
+    # 0: it works on nothing, between two updates or without a stream; that is a gap, and no fresh data
+    ages = [sample.working_age_seconds or math.nan for sample in panel.samples]
     ax.plot(_seconds(panel), ages, color=AGE, linewidth=1.6, label="age")
     ax.axhline(panel.oldest_seconds, color=BOUND, linewidth=1.6, linestyle=(0, (5, 3)), label="predicted oldest")
     write_verdict(ax, panel.passed)
