@@ -1,4 +1,4 @@
-"""Imports go one way: between the packages as CONTRIBUTING.md says, between the rooms of the lab, and in no circle."""
+"""Imports go one way: between packages as CONTRIBUTING.md says, between the rooms of each, and in no circle."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def imported_by(module: str) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """Return the module or package right below `lab` that a module belongs to."""
+    """Return what a module belongs to right below its package: a room, or the module itself where it stands in none."""
     return ".".join(module.split(".")[:2])
 
 
@@ -104,6 +104,15 @@ def test_a_room_of_the_lab_imports_only_what_the_rooms_share():
     }
     assert wrong == set()
     assert {room(module) for module in in_lab} == set(ROOMS_MAY_IMPORT)
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_two_rooms_of_a_package_do_not_import_each_other(package: str):
+    inside = [module for module in MODULES if module.split(".")[0] == package]
+    rooms: dict[str, set[str]] = {room(module): set() for module in inside}
+    for module in inside:
+        rooms[room(module)].update(room(other) for other in imported_by(module) if other in inside)
+    TopologicalSorter({each: others - {each} for each, others in rooms.items()}).prepare()  # raises CycleError
 
 
 def test_no_module_imports_itself_in_the_end():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from servicekit.metrics_port import READY_PATH
+from servicekit.metrics.port import READY_PATH
 from stock_client.settings import ClientSettings
 from stock_server.service import SERVICE_NAME
 from stock_server.settings import ServerSettings

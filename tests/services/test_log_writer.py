@@ -18,7 +18,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit.log_writer import EVENTS_LOST, LogWriter
+from servicekit.logs.writer import EVENTS_LOST, LogWriter
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 
@@ -190,7 +190,7 @@ class Disk:
 
 def test_a_line_that_a_full_disk_has_torn_ends_before_the_next_one_begins(monkeypatch):
     disk = Disk(room=len("first\nsec"))
-    monkeypatch.setattr("servicekit.log_writer.os.write", disk.write)
+    monkeypatch.setattr("servicekit.logs.writer.os.write", disk.write)
     told: list[int] = []
     writer = LogWriter(1, told.append)
     before = EVENTS_LOST._value.get()
@@ -223,7 +223,7 @@ def test_what_waits_is_written_at_the_end_and_no_more_than_fits_waits():
 
 FAULTS = """
 import asyncio, gc, logging, sys, threading, warnings
-from servicekit.logs import configure_logging
+from servicekit.logs.lines import configure_logging
 from servicekit.settings import ServiceSettings
 
 configure_logging(ServiceSettings(), service="test")

@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 
-from servicekit.logs import LEADING_KEYS
+from servicekit.logs.lines import LEADING_KEYS
 
 SAID = """
 import structlog
-from servicekit.logs import configure_logging
+from servicekit.logs.lines import configure_logging
 from servicekit.settings import ServiceSettings
 
 configure_logging(ServiceSettings(log_format={log_format!r}), service="client")

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flowcontrol import CLIENT_METRICS, SERVER_METRICS, Ledger, SendBook
 from flowcontrol.sync import POOL_METRICS
-from servicekit.metrics_port import new_registry
-from servicekit.tls_metrics import EXPIRY
+from servicekit.metrics.port import new_registry
+from servicekit.tls.expiry import EXPIRY
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence

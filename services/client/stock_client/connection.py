@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from flowcontrol import BatchLimit, FlowControlClientInterceptor
-from servicekit.tls import Credentials, Reloaded, load
+from servicekit.tls.files import Credentials, Reloaded, load
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.refusal import explained

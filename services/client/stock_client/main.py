@@ -9,12 +9,12 @@ import structlog
 from flowcontrol import FlowControlClientInterceptor
 from servicekit.descriptors import raise_descriptor_limit
 from servicekit.lifetime import stop_on_signals
-from servicekit.logs import configure_logging
-from servicekit.metrics_port import new_registry, serve_metrics
-from servicekit.metrics_tls import metrics_context
+from servicekit.logs.lines import configure_logging
+from servicekit.metrics.port import new_registry, serve_metrics
+from servicekit.metrics.tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
-from servicekit.tls import Reloaded
-from servicekit.tls_metrics import CertificateExpiry
+from servicekit.tls.expiry import CertificateExpiry
+from servicekit.tls.files import Reloaded
 from stock_client.connection import read_for_ever
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence

@@ -6,7 +6,7 @@ import re
 import time
 
 from servicekit.settings import names_of
-from servicekit.tls import Credentials
+from servicekit.tls.files import Credentials
 from stock_client.settings import ClientSettings
 
 _CLOSED = re.compile(r"last error: .*(Socket closed|[Cc]onnection reset|Broken pipe)")

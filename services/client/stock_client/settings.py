@@ -11,9 +11,9 @@ from pydantic_settings import SettingsConfigDict
 
 from flowcontrol import DEFAULT_WINDOW_BYTES, Keepalive, Window, is_client_name
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS, DEFAULT_TIMEOUT_SECONDS
-from servicekit.peer_name import proven_name
 from servicekit.settings import ServiceSettings, names_of
-from servicekit.tls import TlsFiles, load
+from servicekit.tls.files import TlsFiles, load
+from servicekit.tls.peer_name import proven_name
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds, Target
 from stock_client.address import METRICS_HOST, METRICS_PORT
 from stock_client.processing import GRAMMAR, Processing

@@ -9,12 +9,12 @@ import structlog
 from servicekit.descriptors import raise_descriptor_limit
 from servicekit.errors import exit_with
 from servicekit.lifetime import stop_on_signals
-from servicekit.logs import configure_logging
-from servicekit.metrics_port import new_registry, serve_metrics
-from servicekit.metrics_tls import metrics_context
+from servicekit.logs.lines import configure_logging
+from servicekit.metrics.port import new_registry, serve_metrics
+from servicekit.metrics.tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings, names_of
-from servicekit.tls import Reloaded
-from servicekit.tls_metrics import CertificateExpiry
+from servicekit.tls.expiry import CertificateExpiry
+from servicekit.tls.files import Reloaded
 from stock_market.market import Market
 from stock_market.metrics import MarketMetrics
 from stock_market.settings import MarketSettings

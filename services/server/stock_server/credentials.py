@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 
 from flowcontrol.identity import INVALID
-from servicekit.peer_name import proven_name
-from servicekit.tls import Credentials, Reloaded
+from servicekit.tls.files import Credentials, Reloaded
+from servicekit.tls.peer_name import proven_name
 
 
 def server_credentials(reloaded: Reloaded) -> grpc.ServerCredentials:

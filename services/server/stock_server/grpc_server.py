@@ -9,7 +9,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
-from servicekit.tls import Reloaded
+from servicekit.tls.files import Reloaded
 from stock_server.connection_limits import limit_options
 from stock_server.credentials import server_credentials
 from stock_server.health import Health

@@ -8,8 +8,8 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from servicekit.certificate import CertificateError, inspect
 from servicekit.healthcheck import TIMEOUT_SECONDS, exit_with_health, local_host, setting
+from servicekit.tls.certificate import CertificateError, inspect
 from stock_server.address import GRPC_PORT, HOST
 
 

@@ -9,12 +9,12 @@ import structlog
 from flowcontrol import FlowControlServerInterceptor, MessageLog, SharedMessage, Thresholds
 from servicekit.descriptors import raise_descriptor_limit
 from servicekit.lifetime import leave, stop_on_signals
-from servicekit.logs import configure_logging
-from servicekit.metrics_port import new_registry, serve_metrics
-from servicekit.metrics_tls import metrics_context
+from servicekit.logs.lines import configure_logging
+from servicekit.metrics.port import new_registry, serve_metrics
+from servicekit.metrics.tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
-from servicekit.tls import Reloaded
-from servicekit.tls_metrics import CertificateExpiry
+from servicekit.tls.expiry import CertificateExpiry
+from servicekit.tls.files import Reloaded
 from stock_server.accepting import AcceptingServer
 from stock_server.credentials import certified_name
 from stock_server.feed import LiveFeed, size_of

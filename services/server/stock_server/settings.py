@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from flowcontrol import DEFAULT_BUFFER_MESSAGES, Keepalive, LogBounds, is_client_name
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS, DEFAULT_TIMEOUT_SECONDS, LEAST_INTERVAL_SECONDS
 from servicekit.settings import ServiceSettings, names_of
-from servicekit.tls import TlsFiles
+from servicekit.tls.files import TlsFiles
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
 from stock_server.policy import Policy

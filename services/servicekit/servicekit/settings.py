@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from servicekit.errors import exit_with
-from servicekit.tls import TlsFileError, TlsFiles, load
+from servicekit.tls.files import TlsFileError, TlsFiles, load
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from servicekit.metrics_port import new_registry, serve_metrics
+from servicekit.metrics.port import new_registry, serve_metrics
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from prometheus_client import Gauge
 
-from servicekit import metrics_port
-from servicekit.metrics_port import serve_metrics
+from servicekit.metrics import port as metrics_port
+from servicekit.metrics.port import serve_metrics
 
 from processes import HTTP
 from waiting import until_blocking

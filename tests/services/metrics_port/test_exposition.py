@@ -13,9 +13,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from flowcontrol import FlowControlServerInterceptor, Window
 from flowcontrol.identity import Identity
-from servicekit import exposition
-from servicekit.exposition import END, MANY, encode_family
-from servicekit.metrics_page import MetricsPage
+from servicekit.metrics import exposition
+from servicekit.metrics.exposition import END, MANY, encode_family
+from servicekit.metrics.page import MetricsPage
 
 FORMATS = ["", "application/openmetrics-text;version=1.0.0", "application/openmetrics-text;version=0.0.1"]
 LABEL = st.text(st.characters(codec="utf-8"), max_size=12)

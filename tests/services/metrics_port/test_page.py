@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from servicekit import metrics_page
-from servicekit.metrics_port import serve_metrics
+from servicekit.metrics import page as metrics_page
+from servicekit.metrics.port import serve_metrics
 
 from processes import HTTP
 

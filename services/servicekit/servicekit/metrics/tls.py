@@ -6,7 +6,7 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
-from servicekit.tls import Credentials, Reloaded, TlsFiles
+from servicekit.tls.files import Credentials, Reloaded, TlsFiles
 
 
 def metrics_context(reloaded: Reloaded | None) -> ssl.SSLContext | None:

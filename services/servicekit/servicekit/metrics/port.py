@@ -21,8 +21,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from servicekit.descriptors import SHORTAGES, leave_shortages_to_watch, watch_descriptors
 from servicekit.healthcheck import READY_PATH
-from servicekit.log_writer import EVENTS_LOST
-from servicekit.metrics_page import MetricsPage
+from servicekit.logs.writer import EVENTS_LOST
+from servicekit.metrics.page import MetricsPage
 
 METRICS_PATH = "/metrics"
 HEALTH_PATH = "/healthz"

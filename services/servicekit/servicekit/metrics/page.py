@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from servicekit.exposition import Encode, encode_family
+from servicekit.metrics.exposition import Encode, encode_family
 
 SAMPLE_SUFFIXES = ("", "_total", "_sum", "_count", "_bucket", "_info")
 """What a sample's name has behind the metric's (the OpenMetrics specification), so that a filter takes both."""

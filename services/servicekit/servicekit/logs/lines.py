@@ -12,7 +12,7 @@ from types import TracebackType
 
 import structlog
 
-from servicekit.log_writer import LogWriter
+from servicekit.logs.writer import LogWriter
 from servicekit.settings import ServiceSettings
 
 LEADING_KEYS = ("event", "timestamp", "level", "service")
@@ -25,7 +25,7 @@ def configure_logging(settings: ServiceSettings, service: str) -> None:
     """Send all log events to standard output, with a UTC time, the level and the service's name.
 
     Those of the libraries too (event `library.log`), and exceptions that nobody has caught (`process.fault`). A thread
-    writes them, so that the log holds up nothing: see `log_writer`.
+    writes them, so that the log holds up nothing: see `logs.writer`.
     """
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)

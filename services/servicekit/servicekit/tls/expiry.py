@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from servicekit.tls import Reloaded
+from servicekit.tls.files import Reloaded
 
 EXPIRY = "tls_certificate_expiry_timestamp_seconds"
 

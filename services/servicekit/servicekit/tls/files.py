@@ -13,7 +13,7 @@ from threading import Lock
 
 import structlog
 
-from servicekit.certificate import CertificateError, Presented, inspect
+from servicekit.tls.certificate import CertificateError, Presented, inspect
 
 LARGEST_FILE_BYTES = 1_048_576
 
