@@ -17,7 +17,7 @@ from lab.predict.table import print_table
 from lab.slow_reader import KEEPALIVE_TIME_SECONDS
 from servicekit.settings import CommandSettings, load_settings
 from servicekit.values import Seconds
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 
 STOCK_UPDATE_BYTES = 99
 """A stock update without padding, give or take 2."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowcontrol import DEFAULT_BUFFER_MESSAGES, LogBounds, Window, wire_bytes
 from lab.slow_reader import KEEPALIVE_TIME_SECONDS, SlowReader
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 
 AUTOTUNED_STOPS_AT_BYTES = 4 * 2**20
 """Where grpc's own tuning of a window ends: `lab demo`, act unbounded, with grpcio 1.85."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.predict.prediction import Prediction, Scenario
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 
 
 def print_table(scenario: Scenario, prediction: Prediction, outage_seconds: float, console: Console) -> None:

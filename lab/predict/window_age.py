@@ -25,7 +25,7 @@ from lab.processes.services import Service, ServiceFailedError, run_client, run_
 from servicekit.errors import exit_with
 from servicekit.settings import CommandSettings, load_settings
 from servicekit.values import Folder
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 from stockfeed.source import StockSource
 
 WINDOWS_BYTES = tuple(2**exponent for exponent in range(14, 21))

@@ -6,8 +6,8 @@ import pytest
 
 from servicekit.metrics.port import READY_PATH
 from stock_client.settings import ClientSettings
-from stock_server.service import SERVICE_NAME
 from stock_server.settings import ServerSettings
+from stock_server.streams.service import SERVICE_NAME
 
 from manifests import (
     OPENSHIFT,

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from stock_client.stream import POLICY_KEY, SOURCE_KEY
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceServicer, StockServiceStub, add_StockServiceServicer_to_server

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from flowcontrol import FlowControlServerInterceptor, MessageLog
 from flowcontrol.identity import CLIENT_NAME_KEY
-from stock_server.feed import FAULTS, UPDATES_A_TURN, LiveFeed, size_of
-from stock_server.service import FAULT
+from stock_server.streams.feed import FAULTS, UPDATES_A_TURN, LiveFeed, size_of
+from stock_server.streams.service import FAULT
 from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry.instrumentation.grpc import GrpcAioInstrumentorClient, GrpcAioInstrumentorServer
 
-from stock_server.policy import POLICY_KEY, Policy
+from stock_server.streams.policy import POLICY_KEY, Policy
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -13,11 +13,11 @@ import pytest
 from raw_http2 import request, sent
 
 from flowcontrol import FlowControlServerInterceptor, MessageLog, Window
-from stock_server.feed import LiveFeed
-from stock_server.grpc_server import build
 from stock_server.health import Health
-from stock_server.service import StockService
+from stock_server.port.grpc_server import build
 from stock_server.settings import ServerSettings
+from stock_server.streams.feed import LiveFeed
+from stock_server.streams.service import StockService
 from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest
 from stockservice.stock_pb2_grpc import StockServiceStub

@@ -20,8 +20,8 @@ from stock_client.presence import Presence
 from stock_client.processing import Processing
 from stock_client.stream import StreamReader, count_in
 from stock_client.update_log import UpdateLog
-from stock_server.feed import LiveFeed, size_of
-from stock_server.service import Limits, StockService
+from stock_server.streams.feed import LiveFeed, size_of
+from stock_server.streams.service import Limits, StockService
 from stockfeed.pace import Pace
 from stockfeed.source import StockSource
 from stockservice.stock_pb2 import StockUpdate, StockUpdateBatch

@@ -16,7 +16,7 @@ from servicekit.settings import ServiceSettings, load_settings
 from stock_client.connection import open_channel
 from stock_client.settings import ClientSettings
 from stock_market.settings import MarketSettings
-from stock_server.grpc_server import channel_options
+from stock_server.port.grpc_server import channel_options
 from stock_server.settings import ServerSettings
 from stockfeed.address import without_secrets
 from stockfeed.source import StockSource

@@ -111,7 +111,7 @@ def test_both_end_cleanly_on_a_signal(services: Services, number: signal.Signals
 NEVER_ENDS = """
 import asyncio
 import stock_server.main
-from stock_server.service import StockService
+from stock_server.streams.service import StockService
 
 async def hang(self, request, context):
     await context.send_initial_metadata(())

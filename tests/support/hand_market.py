@@ -9,11 +9,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlServerInterceptor, Ledger, LogReader, MessageLog, SendBook
-from stock_server.feed import LiveFeed, size_of
-from stock_server.grpc_server import build
 from stock_server.health import Health
-from stock_server.service import StockService
+from stock_server.port.grpc_server import build
 from stock_server.settings import ServerSettings
+from stock_server.streams.feed import LiveFeed, size_of
+from stock_server.streams.service import StockService
 from stockfeed.pace import Pace
 from stockfeed.source import StockSource
 

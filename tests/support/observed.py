@@ -22,8 +22,8 @@ from servicekit.tls.expiry import EXPIRY
 from stock_client.ending import StreamEndedError
 from stock_client.metrics import ClientMetrics
 from stock_client.presence import Presence
-from stock_server.accepting import AcceptingServer
 from stock_server.metrics import register_metrics
+from stock_server.port.accepting import AcceptingServer
 
 OBS = Path(__file__).parents[2] / "obs"
 DASHBOARDS = OBS / "grafana" / "dashboards"

@@ -15,16 +15,16 @@ from servicekit.metrics.tls import metrics_context
 from servicekit.settings import exit_for_address, load_settings
 from servicekit.tls.expiry import CertificateExpiry
 from servicekit.tls.files import Reloaded
-from stock_server.accepting import AcceptingServer
 from stock_server.credentials import certified_name
-from stock_server.feed import LiveFeed, size_of
-from stock_server.grpc_server import build
-from stock_server.handshakes import FailedHandshakes
 from stock_server.health import Health
 from stock_server.metrics import register_metrics
-from stock_server.service import SERVICE_NAME, StockService
+from stock_server.port.accepting import AcceptingServer
+from stock_server.port.grpc_server import build
+from stock_server.port.handshakes import FailedHandshakes
 from stock_server.settings import ServerSettings
-from stock_server.slow_consumer import report
+from stock_server.streams.feed import LiveFeed, size_of
+from stock_server.streams.service import SERVICE_NAME, StockService
+from stock_server.streams.slow_consumer import report
 from stockfeed.pace import Pace
 from stockfeed.source import StockSource
 

@@ -9,8 +9,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from flowcontrol import Ledger, SendBook
-from stock_server.feed import FAULTS
-from stock_server.service import METHODS
+from stock_server.streams.feed import FAULTS
+from stock_server.streams.service import METHODS
 
 UPDATES_SENT = "stock_updates_sent_total"
 STREAMS = "stock_server_streams"

@@ -13,8 +13,8 @@ from servicekit.settings import ServiceSettings, names_of
 from servicekit.tls.files import TlsFiles
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds
 from stock_server.address import GRPC_PORT, HOST, METRICS_PORT
-from stock_server.policy import Policy
-from stock_server.service import Limits
+from stock_server.streams.policy import Policy
+from stock_server.streams.service import Limits
 from stockfeed.address import Tickers
 
 LARGEST_PADDING_BYTES = 4_000_000

@@ -13,7 +13,7 @@ from flowcontrol import Window, wire_bytes
 from lab.predict import command
 from lab.predict.prediction import Scenario, predict
 from lab.predict.slow_run import Processed, pace_seconds, processed_in
-from stock_server.policy import Policy
+from stock_server.streams.policy import Policy
 from stockfeed.source import StockSource
 
 from processes import Services

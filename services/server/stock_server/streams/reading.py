@@ -18,8 +18,8 @@ from flowcontrol import (
     ReplayReader,
     SharedMessage,
 )
-from stock_server import slow_consumer
-from stock_server.policy import Policy
+from stock_server.streams import slow_consumer
+from stock_server.streams.policy import Policy
 
 log = structlog.get_logger()
 

@@ -23,11 +23,11 @@ from flowcontrol import (
     current_stream,
     wire_bytes,
 )
-from stock_server.admission import Admission, StreamLimits, StreamRefusedError
-from stock_server.feed import FAULTS, LiveFeed
-from stock_server.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
-from stock_server.reading import ReadLimits, reader_for
-from stock_server.resume import LOST_KEY, ResumeRefusedError, Resumes
+from stock_server.streams.admission import Admission, StreamLimits, StreamRefusedError
+from stock_server.streams.feed import FAULTS, LiveFeed
+from stock_server.streams.policy import POLICY_KEY, Policy, PolicyRefusedError, choose
+from stock_server.streams.reading import ReadLimits, reader_for
+from stock_server.streams.resume import LOST_KEY, ResumeRefusedError, Resumes
 from stockfeed.pace import Pace
 from stockfeed.source import StockSource
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch

@@ -10,12 +10,12 @@ from grpc_reflection.v1alpha import reflection
 
 from flowcontrol import FlowControlServerInterceptor
 from servicekit.tls.files import Reloaded
-from stock_server.connection_limits import limit_options
 from stock_server.credentials import server_credentials
 from stock_server.health import Health
-from stock_server.service import SERVICE_NAME, StockService
+from stock_server.port.connection_limits import limit_options
+from stock_server.port.symbols import Symbols
 from stock_server.settings import ServerSettings
-from stock_server.symbols import Symbols
+from stock_server.streams.service import SERVICE_NAME, StockService
 from stockservice.stock_pb2_grpc import add_StockServiceServicer_to_server
 
 SERVICES = (SERVICE_NAME, HEALTH_SERVICE, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
