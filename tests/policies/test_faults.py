@@ -97,7 +97,7 @@ async def test_a_source_of_ones_own_that_fails_ends_the_stream_and_keeps_the_det
     Failing.fails = True
     call = open_stream(opener, market, "one")
     with capture_logs() as events:
-        await until(lambda: market.books("one"))
+        await market.open_stream("one")
         market.pace.beat()
         assert await end_of(call) == FAULT
     Failing.fails = False
