@@ -171,8 +171,9 @@ def test_a_client_follows_so_many_tickers_and_no_more(services: Services) -> Non
     server = services.server("--tickers", tickers)
     client = services.client(server.address, "--max-tickers", "5")
     client.metric_reaches("stock_client_unfollowed_updates_total", lambda count: count >= 30)
-    assert len(client.events("stream.unfollowed")) == 1
     assert client.metric("stock_client_missed_updates_total") == 0
+    assert client.stop() == 0
+    assert len(client.events("stream.unfollowed")) == 1
 
 
 def test_a_client_takes_no_update_that_is_too_large(services: Services) -> None:

@@ -53,7 +53,7 @@ class Service:
             self.process = start(module, arguments, log, errors)
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Return what it has logged so far; of one event only, where `name` is given."""
+        """Return what it has logged so far, of one event only where `name` is given. It is behind what is counted."""
         # the last line may be half written
         lines = [line for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
         events = [json.loads(line) for line in lines if name is None or name in line]
