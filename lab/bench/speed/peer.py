@@ -60,15 +60,22 @@ async def _rate(address: str, method: str, seconds: float, folder: Path) -> floa
     counter = new_counter(path)
     async with program("http2_reader", "--target", address, "--method", method, "--counter", str(path)):
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + ANSWER_SECONDS
-        while not counter[0]:
-            if loop.time() > deadline:
-                raise ServiceFailedError(f"{address} has sent nothing in {ANSWER_SECONDS:g} s")
-            await asyncio.sleep(0.02)
+        await _has_sent(address, counter, more_than=0)
         await asyncio.sleep(SETTLE_SECONDS)
         began_at, before = loop.time(), counter[0]
         await asyncio.sleep(seconds)
+        await _has_sent(address, counter, more_than=before)
         return (counter[0] - before) / (loop.time() - began_at)
+
+
+async def _has_sent(address: str, counter: memoryview, more_than: int) -> None:
+    """Wait until so many bytes have come and one more. Raises ServiceFailedError: none comes."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + ANSWER_SECONDS
+    while counter[0] <= more_than:
+        if loop.time() > deadline:
+            raise ServiceFailedError(f"{address} has sent nothing in {ANSWER_SECONDS:g} s")
+        await asyncio.sleep(0.02)
 
 
 async def _bytes_of_an_update(address: str, method: str) -> float:

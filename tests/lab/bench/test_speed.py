@@ -47,11 +47,12 @@ def test_a_counter_is_seen_by_who_opens_it(tmp_path):
 
 
 async def test_the_reader_by_the_byte_and_the_peer_that_it_reads(tmp_path):
-    """A bare server stands for the original's; one batch of ours is more than the two rounds need."""
+    """A bare server stands for the original's. Who is faster is for the benchmark, on a machine that is not busy."""
     async with bare_server() as (server, address):
         rows = await measure_peer(address, 1, 0.2, tmp_path, lambda _: None)
         assert processor_seconds(server.pid) > 0
-    assert rows[0].value > 1, "batches beside single updates"
+    assert all(row.value > 0 for row in rows)
+    assert [row.what.split(", ")[2] for row in rows] == ["pause: updates a second", "drop-oldest: updates a second"]
     assert all(row.aim.startswith("≥") for row in rows)
 
 
