@@ -26,7 +26,8 @@ unwell() {
         docker inspect --format '{{range .State.Health.Log}}{{println .Output}}{{end}}' "$id" | last_words ;;
       *)
         [ "$status" = exited ] && printf '  %s ended with status %s: ' "$name" "$code" || printf '  %s keeps restarting: ' "$name"
-        docker logs --tail 200 "$id" 2>&1 | last_words ;;
+        # of more than one run: Prometheus' usage has 199 lines, and the engine may have them before the error above them
+        docker logs --tail 1000 "$id" 2>&1 | last_words ;;
     esac
   done
 }
