@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from stock_client.stream import POLICY_KEY, SOURCE_KEY
+from stock_client.reading.stream import POLICY_KEY, SOURCE_KEY
 from stock_server.streams.policy import Policy
 from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate

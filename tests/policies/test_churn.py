@@ -15,7 +15,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlClientInterceptor, Ledger, LogReader, ReceiveBook, SendBook, Window
-from stock_client.stream import POLICY_KEY
+from stock_client.reading.stream import POLICY_KEY
 from stock_server.streams.policy import Policy
 from stockfeed.pace import Pace
 from stockservice.stock_pb2 import EmptyRequest

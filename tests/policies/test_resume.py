@@ -11,8 +11,8 @@ import pytest
 from cut_relay import relay_to
 from structlog.testing import capture_logs
 
-from stock_client.resume import LOST_KEY, RESUME_KEY
-from stock_client.stream import POLICY_KEY, SOURCE_KEY
+from stock_client.reading.resume import LOST_KEY, RESUME_KEY
+from stock_client.reading.stream import POLICY_KEY, SOURCE_KEY
 from stockservice.stock_pb2 import EmptyRequest, ResumeFrom
 from stockservice.stock_pb2_grpc import StockServiceStub
 

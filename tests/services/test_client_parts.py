@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import stock_client.main
-from stock_client.metrics import ClientMetrics, made_at
-from stock_client.presence import Presence
-from stock_client.processing import Processing
-from stock_client.sequence import SequenceTracker
+from stock_client.metrics.client import ClientMetrics, made_at
+from stock_client.metrics.presence import Presence
+from stock_client.reading.processing import Processing
+from stock_client.reading.sequence import SequenceTracker
 from stock_client.settings import ClientSettings
 from stockservice.stock_pb2 import StockUpdate
 

@@ -19,10 +19,10 @@ from structlog.testing import capture_logs
 from flowcontrol import FlowControlClientInterceptor
 from stock_client.connection import read_for_ever
 from stock_client.ending import STATUS_DETAILS_KEY
-from stock_client.metrics import ClientMetrics
-from stock_client.presence import Presence
+from stock_client.metrics.client import ClientMetrics
+from stock_client.metrics.presence import Presence
+from stock_client.reading.stream import StreamReader
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceServicer, add_StockServiceServicer_to_server
 

@@ -15,11 +15,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from flowcontrol import FlowControlClientInterceptor, FlowControlServerInterceptor, MessageLog, Window
-from stock_client.metrics import ClientMetrics
-from stock_client.presence import Presence
-from stock_client.processing import Processing
-from stock_client.stream import StreamReader, count_in
-from stock_client.update_log import UpdateLog
+from stock_client.metrics.client import ClientMetrics
+from stock_client.metrics.presence import Presence
+from stock_client.reading.processing import Processing
+from stock_client.reading.stream import StreamReader, count_in
+from stock_client.reading.update_log import UpdateLog
 from stock_server.streams.feed import LiveFeed, size_of
 from stock_server.streams.service import Limits, StockService
 from stockfeed.pace import Pace

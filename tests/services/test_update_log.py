@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from stock_client import update_log
-from stock_client.update_log import UpdateLog
+from stock_client.reading import update_log
+from stock_client.reading.update_log import UpdateLog
 from stockservice.stock_pb2 import StockUpdate
 
 from waiting import until

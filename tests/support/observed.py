@@ -20,8 +20,8 @@ from flowcontrol.sync import POOL_METRICS
 from servicekit.metrics.port import new_registry
 from servicekit.tls.expiry import EXPIRY
 from stock_client.ending import StreamEndedError
-from stock_client.metrics import ClientMetrics
-from stock_client.presence import Presence
+from stock_client.metrics.client import ClientMetrics
+from stock_client.metrics.presence import Presence
 from stock_server.metrics import register_metrics
 from stock_server.port.accepting import AcceptingServer
 

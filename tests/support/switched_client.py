@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from flowcontrol import FlowControlClientInterceptor, SendBook
 from stock_client.connection import read_for_ever
 from stock_client.ending import StreamEndedError
-from stock_client.metrics import ClientMetrics
-from stock_client.presence import Presence
-from stock_client.processing import Phase
+from stock_client.metrics.client import ClientMetrics
+from stock_client.metrics.presence import Presence
+from stock_client.reading.processing import Phase
+from stock_client.reading.stream import StreamReader, count_in
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader, count_in
 from stockservice.stock_pb2 import StockUpdate
 from stockservice.stock_pb2_grpc import StockServiceStub
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.bench.programs.stamps import Latencies
 from stock_client.main import main
-from stock_client.metrics import ClientMetrics
+from stock_client.metrics.client import ClientMetrics
 from stockservice.stock_pb2 import StockUpdate
 
 PATH_VARIABLE = "LAB_LATENCIES"

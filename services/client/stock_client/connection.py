@@ -16,10 +16,10 @@ from tenacity.wait import wait_random_exponential
 from flowcontrol import BatchLimit, FlowControlClientInterceptor
 from servicekit.tls.files import Credentials, Reloaded, load
 from stock_client.ending import StreamEndedError
-from stock_client.metrics import ClientMetrics
+from stock_client.metrics.client import ClientMetrics
+from stock_client.reading.stream import StreamReader
 from stock_client.refusal import explained
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader
 from stockservice.stock_pb2_grpc import StockServiceStub
 
 SERVICE_NAME = "stockservice.StockService"

@@ -16,11 +16,11 @@ from servicekit.settings import exit_for_address, load_settings
 from servicekit.tls.expiry import CertificateExpiry
 from servicekit.tls.files import Reloaded
 from stock_client.connection import read_for_ever
-from stock_client.metrics import ClientMetrics
-from stock_client.presence import Presence
+from stock_client.metrics.client import ClientMetrics
+from stock_client.metrics.presence import Presence
+from stock_client.reading.stream import StreamReader, count_in
+from stock_client.reading.update_log import UpdateLog
 from stock_client.settings import ClientSettings
-from stock_client.stream import StreamReader, count_in
-from stock_client.update_log import UpdateLog
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from servicekit.tls.files import TlsFiles, load
 from servicekit.tls.peer_name import proven_name
 from servicekit.values import Host, Port, Seconds, SecondsFromOne, SomeSeconds, Target
 from stock_client.address import METRICS_HOST, METRICS_PORT
-from stock_client.processing import GRAMMAR, Processing
+from stock_client.reading.processing import GRAMMAR, Processing
 
 Policy = Literal["pause", "replay", "conflate", "drop-oldest", "disconnect"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import structlog
 
-from stock_client.sequence import SequenceTracker
+from stock_client.reading.sequence import SequenceTracker
 from stockservice.stock_pb2 import ResumeFrom
 
 RESUME_KEY = "stock-resume-bin"

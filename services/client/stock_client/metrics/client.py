@@ -8,10 +8,10 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from flowcontrol.keepalive import DEFAULT_TIME_SECONDS
-from stock_client.ages import ProcessedUpdates
-from stock_client.clock import ServerClock
 from stock_client.ending import StreamEndedError
-from stock_client.presence import Presence
+from stock_client.metrics.ages import ProcessedUpdates
+from stock_client.metrics.clock import ServerClock
+from stock_client.metrics.presence import Presence
 from stockservice.stock_pb2 import StockUpdate
 
 

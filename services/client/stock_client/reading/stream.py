@@ -11,11 +11,11 @@ import grpc
 import structlog
 
 from stock_client.ending import StreamEndedError
-from stock_client.metrics import ClientMetrics, made_at
-from stock_client.processing import Processing
-from stock_client.resume import Resume
-from stock_client.sequence import SequenceTracker
-from stock_client.update_log import UpdateLog
+from stock_client.metrics.client import ClientMetrics, made_at
+from stock_client.reading.processing import Processing
+from stock_client.reading.resume import Resume
+from stock_client.reading.sequence import SequenceTracker
+from stock_client.reading.update_log import UpdateLog
 from stockservice.stock_pb2 import EmptyRequest, StockUpdate, StockUpdateBatch
 from stockservice.stock_pb2_grpc import StockServiceStub
 

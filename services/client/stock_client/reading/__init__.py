@@ -1,0 +1,1 @@
+"""Reading a stream: what becomes of its updates, and of their numbers."""
