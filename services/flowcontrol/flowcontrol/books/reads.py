@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
 
 
 async def measured_read(read: Callable[[], Awaitable[Any]], meter: ReceiveMeter) -> Any:

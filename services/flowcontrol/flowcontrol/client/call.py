@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.books.meter import ReceiveMeter
 from flowcontrol.books.reads import measured_messages
+from flowcontrol.books.receive_meter import ReceiveMeter
 
 
 class MeasuredCall:

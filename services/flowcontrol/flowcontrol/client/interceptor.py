@@ -12,7 +12,8 @@ from prometheus_client.registry import CollectorRegistry
 from flowcontrol.books.book import ReceiveBook, SendBook
 from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.books.ledger import Ledger
-from flowcontrol.books.meter import ReceiveMeter, SendMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
+from flowcontrol.books.send_meter import SendMeter
 from flowcontrol.client.call import MeasuredCall, MeasuredStreamStreamCall, MeasuredUnaryStreamCall
 from flowcontrol.client.details import with_metadata
 from flowcontrol.client.requests import Upload

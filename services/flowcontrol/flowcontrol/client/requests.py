@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from flowcontrol.books.meter import SendMeter
+from flowcontrol.books.send_meter import SendMeter
 
 SETTLED_AFTER_SECONDS = 1.0
 """What is being written when a call ends is known a turn of the loop later, but for somebody who holds the message."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from flowcontrol.books.meter import ReceiveMeter
 from flowcontrol.books.reads import measured_read
+from flowcontrol.books.receive_meter import ReceiveMeter
 from flowcontrol.compression import compresses
 from flowcontrol.server.serializer import count_of, raw_size
 from flowcontrol.server.stream import MeasuredStream

@@ -8,7 +8,7 @@ from asyncio import current_task, get_running_loop
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeAlias
 
-from flowcontrol.books.meter import ReceiveMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
 from flowcontrol.server.context import MeasuredContext, ReadContext
 from flowcontrol.server.requests import MeasuredRequests
 from flowcontrol.server.serializer import count_of, raw_size

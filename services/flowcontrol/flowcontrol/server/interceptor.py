@@ -14,7 +14,8 @@ from prometheus_client.registry import CollectorRegistry
 from flowcontrol.books.book import ReceiveBook, SendBook
 from flowcontrol.books.consumers import ConsumerEvent, ConsumerWatch, Thresholds
 from flowcontrol.books.ledger import Ledger
-from flowcontrol.books.meter import ReceiveMeter, SendMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
+from flowcontrol.books.send_meter import SendMeter
 from flowcontrol.compression import compresses
 from flowcontrol.identity import is_of_grpc, method_of
 from flowcontrol.metrics.both_ends import SERVER_RECEIVED_METRICS, SERVER_SENT_METRICS

@@ -6,8 +6,8 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from flowcontrol.books.meter import ReceiveMeter
 from flowcontrol.books.reads import measured_messages
+from flowcontrol.books.receive_meter import ReceiveMeter
 from flowcontrol.server.serializer import raw_size
 
 Deserializer = Callable[[bytes], Any]

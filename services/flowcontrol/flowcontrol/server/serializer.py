@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flowcontrol.books.meter import SendMeter
+from flowcontrol.books.send_meter import SendMeter
 from flowcontrol.gather import Batch, Entries
 
 Serializer = Callable[[Any], bytes]

@@ -11,7 +11,8 @@ from weakref import ref
 import grpc
 
 from flowcontrol.books.book import ReceiveBook, SendBook
-from flowcontrol.books.meter import ReceiveMeter, SendMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
+from flowcontrol.books.send_meter import SendMeter
 
 TrailingMetadata = tuple[tuple[str, str | bytes], ...]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from flowcontrol.books.book import ReceiveBook, SendBook
 from flowcontrol.books.ledger import Ledger
-from flowcontrol.books.meter import ReceiveMeter, SendMeter
+from flowcontrol.books.receive_meter import ReceiveMeter
+from flowcontrol.books.send_meter import SendMeter
 
 BLOCKED_AFTER_SECONDS = 0.02
 """A write that takes longer counts as blocked. In asyncio 1 ms tells, but here threads wait for each other: among 16
